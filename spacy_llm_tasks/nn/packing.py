@@ -1,0 +1,226 @@
+"""Packed batches: sequences end to end in one matrix, so that no arithmetic is spent on padding.
+
+A batch of B sequences with T pieces in all is a matrix of T rows. Embeddings, linear layers, norms
+and the feed-forward network treat every row alike and work on that matrix directly. Attention is
+the only place where rows of one sequence meet, and it needs the shape (sequences, length, ...):
+
+    rows      a a a b b b c c c c c d d d d          (T, W)
+    groups    [a b]       [c d]                      near-equal lengths side by side
+    attention a a a       c c c c c                  (sequences, length, W); only here does
+              b b b       d d d d .                  padding exist, a few pieces of it, masked
+
+`Packing.split` cuts the matrix into such groups and `Packing.merge` puts it together again. Where
+the sequences of a group have one length, which is frequent in batches sorted by length, both are
+views and cost nothing, and no mask is needed. Unsorted batches are reordered by one gather on the
+way in and one on the way out.
+
+This does what nested tensors and variable-length attention kernels do on GPUs, with operations
+that are fast everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import Errors
+
+# Lengths that share a multiple of this may share a group: fewer, larger attention calls for a
+# little padding.
+BUCKET = 8
+# Attention sees at most this many padded rows, and this many padded (query, key) cells of a head,
+# at once. This bounds its memory whatever the batch.
+MAX_ROWS = 4096
+MAX_CELLS = 2**20
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sequences of near-equal lengths, adjacent in (reordered) rows.
+
+    sequences (ndarray): (n,) which sequences of the batch, in the order of their rows.
+    length (int): Length of the longest one.
+    n_rows (int): Real rows of all of them.
+    cells (Tensor | None): (n * length,) for each cell of the padded form, the row within the group
+        that fills it (padding repeats the sequence's last row). None: no padding is needed.
+    real (Tensor | None): (n_rows,) for each row, its cell in the padded form.
+    mask (Tensor | None): (n, 1, 1, length) True where a key is real.
+    """
+
+    sequences: np.ndarray
+    length: int
+    n_rows: int
+    cells: Tensor | None = None
+    real: Tensor | None = None
+    mask: Tensor | None = None
+
+    def pad(self, rows: Tensor) -> Tensor:
+        """(n_rows, ...) -> (n, length, ...): the group's rows, one sequence a line."""
+        if self.cells is not None:
+            rows = rows.index_select(0, self.cells)
+        return rows.view(len(self.sequences), self.length, *rows.shape[1:])
+
+    def unpad(self, padded: Tensor) -> Tensor:
+        """(n, length, ...) -> (n_rows, ...): the real rows alone."""
+        rows = padded.flatten(0, 1)
+        return rows if self.real is None else rows.index_select(0, self.real)
+
+    def to(self, device: torch.device | str) -> Group:
+        """RETURNS (Group): The same group with its index tensors on another device."""
+        if self.cells is None or self.real is None or self.mask is None:
+            return self
+        return replace(
+            self,
+            cells=self.cells.to(device),
+            real=self.real.to(device),
+            mask=self.mask.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How the rows of a packed batch belong to sequences. Build it with `from_lengths`.
+
+    lengths (Tensor): (B,) int64, pieces of each sequence.
+    starts (Tensor): (B,) int64, first row of each sequence.
+    positions (Tensor): (T,) int64, position of each row within its own sequence, from 0.
+    groups (tuple): The groups attention runs on.
+    order (Tensor | None): (T,) the row that comes k-th in group order. None: row order already.
+    inverse (Tensor | None): (T,) the place in group order of each row.
+    max_length (int): Length of the longest sequence, 0 for an empty batch.
+    """
+
+    lengths: Tensor
+    starts: Tensor
+    positions: Tensor
+    groups: tuple[Group, ...]
+    order: Tensor | None
+    inverse: Tensor | None
+    max_length: int
+
+    @classmethod
+    def from_lengths(
+        cls, lengths: Sequence[int] | np.ndarray, *, device: torch.device | str | None = None
+    ) -> Packing:
+        """Describe a batch. Cheapest when the sequences come sorted by length, either way.
+
+        lengths (Sequence[int]): (B,) pieces of each sequence, at least 1 each.
+        device (torch.device | str | None): Where the index tensors go.
+        RETURNS (Packing): The packing.
+        RAISES (ValueError): A length is below 1 or no whole number.
+        """
+        sizes = _checked(lengths)
+        starts = np.cumsum(sizes) - sizes
+        positions = _ranges(sizes)
+        by_length = _group_order(sizes)
+        order = None if by_length is None else _rows_of(starts, sizes, by_length)
+        inverse = None if order is None else np.argsort(order)
+        sequences = np.arange(len(sizes)) if by_length is None else by_length
+        packing = cls(
+            lengths=torch.from_numpy(sizes),
+            starts=torch.from_numpy(starts),
+            positions=torch.from_numpy(positions),
+            groups=tuple(_make_group(part, sizes[part]) for part in _cut(sequences, sizes)),
+            order=None if order is None else torch.from_numpy(order),
+            inverse=None if inverse is None else torch.from_numpy(inverse),
+            max_length=int(sizes.max(initial=0)),
+        )
+        return packing if device is None else packing.to(device)
+
+    @property
+    def n_rows(self) -> int:
+        """RETURNS (int): T, the rows of the packed matrix."""
+        return len(self.positions)
+
+    @property
+    def n_sequences(self) -> int:
+        """RETURNS (int): B, the sequences of the batch."""
+        return len(self.lengths)
+
+    def split(self, rows: Tensor) -> list[Tensor]:
+        """(T, ...) -> for each group (n, length, ...)."""
+        if self.order is not None:
+            rows = rows.index_select(0, self.order)
+        parts = rows.split([group.n_rows for group in self.groups])
+        return [group.pad(part) for group, part in zip(self.groups, parts, strict=True)]
+
+    def merge(self, parts: Sequence[Tensor]) -> Tensor:
+        """For each group (n, length, ...) -> (T, ...): undoes `split`, dropping padding."""
+        unpadded = [group.unpad(part) for group, part in zip(self.groups, parts, strict=True)]
+        rows = unpadded[0] if len(unpadded) == 1 else torch.cat(unpadded)
+        return rows if self.inverse is None else rows.index_select(0, self.inverse)
+
+    def to(self, device: torch.device | str) -> Packing:
+        """RETURNS (Packing): The same packing with its tensors on another device."""
+        return replace(
+            self,
+            lengths=self.lengths.to(device),
+            starts=self.starts.to(device),
+            positions=self.positions.to(device),
+            groups=tuple(group.to(device) for group in self.groups),
+            order=None if self.order is None else self.order.to(device),
+            inverse=None if self.inverse is None else self.inverse.to(device),
+        )
+
+
+def _checked(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
+    sizes = np.asarray(lengths)
+    if sizes.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if sizes.ndim != 1 or sizes.dtype.kind not in "iu" or sizes.min() < 1:
+        raise ValueError(Errors.E105.format(found=sizes.tolist()))
+    return sizes.astype(np.int64)
+
+
+def _ranges(sizes: np.ndarray) -> np.ndarray:
+    """[2, 3] -> [0, 1, 0, 1, 2]: counts from 0 within each size."""
+    return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
+def _rows_of(starts: np.ndarray, sizes: np.ndarray, sequences: np.ndarray) -> np.ndarray:
+    """The rows of the given sequences, one sequence after the other."""
+    return np.repeat(starts[sequences], sizes[sequences]) + _ranges(sizes[sequences])
+
+
+def _group_order(sizes: np.ndarray) -> np.ndarray | None:
+    """An order of sequences that brings near-equal lengths together; None: they are together."""
+    steps = np.diff(-(-sizes // BUCKET))
+    if (steps >= 0).all() or (steps <= 0).all():
+        return None
+    return np.argsort(sizes, kind="stable")
+
+
+def _cut(sequences: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+    """Cut ordered sequences wherever the bucket changes or a group would grow too large."""
+    if not len(sequences):
+        return []
+    buckets = -(-sizes[sequences] // BUCKET)
+    runs = np.split(sequences, np.flatnonzero(np.diff(buckets)) + 1)
+    groups: list[np.ndarray] = []
+    for run in runs:
+        length = int(sizes[run].max())
+        n = max(1, min(MAX_ROWS // length, MAX_CELLS // length**2))
+        groups.extend(run[i : i + n] for i in range(0, len(run), n))
+    return groups
+
+
+def _make_group(sequences: np.ndarray, sizes: np.ndarray) -> Group:
+    length, n_rows = int(sizes.max()), int(sizes.sum())
+    if n_rows == length * len(sizes):
+        return Group(sequences, length, n_rows)
+    column = np.arange(length)
+    filled = column < sizes[:, None]  # (n, length)
+    first = (np.cumsum(sizes) - sizes)[:, None]
+    cells = first + np.minimum(column, sizes[:, None] - 1)
+    return Group(
+        sequences,
+        length,
+        n_rows,
+        cells=torch.from_numpy(cells.ravel()),
+        real=torch.from_numpy(np.flatnonzero(filled)),
+        mask=torch.from_numpy(filled)[:, None, None, :],
+    )

@@ -1,0 +1,139 @@
+"""How a Transformer knows the order of its pieces: attention alone sees a bag of rows.
+
+Added to the embeddings (one vector per position):
+    learned      a table, as in BERT; positions past its end do not exist
+    sinusoidal   waves of geometrically growing length (Vaswani et al. 2017, section 3.5,
+                 https://arxiv.org/abs/1706.03762)
+
+Inside attention (a score depends on the distance between query and key):
+    rope         queries and keys are turned by an angle proportional to their position
+                 (Su et al. 2021, https://arxiv.org/abs/2104.09864)
+    alibi        each head subtracts its slope times the distance
+                 (Press et al. 2022, https://arxiv.org/abs/2108.12409)
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import Errors
+from .packing import Packing
+
+
+class LearnedPositions(nn.Embedding):
+    """One learned vector per position.
+
+    max_length (int): Positions that exist.
+    width (int): Size of a vector.
+    offset (int): Unused rows at the start of the table (RoBERTa counts from 2).
+    """
+
+    def __init__(self, max_length: int, width: int, *, offset: int = 0) -> None:
+        super().__init__(max_length + offset, width)
+        self.max_length = max_length
+        self.offset = offset
+
+    def forward(self, packing: Packing) -> Tensor:  # type: ignore[override]
+        """RETURNS (Tensor): (T, width). RAISES (ValueError): A sequence is too long."""
+        if packing.max_length > self.max_length:
+            raise ValueError(Errors.E107.format(found=packing.max_length, limit=self.max_length))
+        return super().forward(packing.positions + self.offset)
+
+
+class SinusoidalPositions(nn.Module):
+    """Fixed waves: sin in the even columns, cos in the odd ones, of position / 10000^(2i/width).
+
+    width (int): Size of a vector.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        frequencies = inverse_frequencies(width, base=10000.0)
+        self.register_buffer("frequencies", frequencies, persistent=False)
+
+    def forward(self, packing: Packing) -> Tensor:
+        """RETURNS (Tensor): (T, width)."""
+        angles = packing.positions[:, None] * self.frequencies  # (T, ceil(width / 2))
+        waves = torch.stack([angles.sin(), angles.cos()], dim=-1)
+        return waves.flatten(1)[:, : self.width]
+
+
+class Rotary(nn.Module):
+    """Turns each pair (i, i + D/2) of a query or key by position * base^(-2i/D).
+
+    The product of a query at m and a key at n then depends on m - n alone.
+
+    head_width (int): D, even.
+    base (float): Larger values make the slowest pairs turn more slowly.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, head_width: int, *, base: float = 10000.0) -> None:
+        super().__init__()
+        frequencies = inverse_frequencies(head_width, base=base)
+        self.register_buffer("frequencies", frequencies, persistent=False)
+
+    def forward(self, heads: Tensor, packing: Packing) -> Tensor:
+        """Turn the heads of all rows.
+
+        heads (Tensor): (T, ..., D) queries or keys of every row.
+        packing (Packing): Knows the position of each row.
+        RETURNS (Tensor): (T, ..., D).
+        """
+        angles = packing.positions[:, None] * self.frequencies  # (T, D/2)
+        shape = (len(angles),) + (1,) * (heads.dim() - 2) + (angles.shape[1],)
+        cos, sin = angles.cos().to(heads.dtype), angles.sin().to(heads.dtype)
+        cos, sin = cos.view(shape), sin.view(shape)
+        a, b = heads.chunk(2, dim=-1)
+        return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+
+
+class Alibi(nn.Module):
+    """A penalty on attention scores that grows linearly with distance, steeper in some heads.
+
+    n_heads (int): H.
+    """
+
+    slopes: Tensor
+
+    def __init__(self, n_heads: int) -> None:
+        super().__init__()
+        self.register_buffer("slopes", torch.tensor(alibi_slopes(n_heads)), persistent=False)
+
+    def forward(self, length: int, *, dtype: torch.dtype) -> Tensor:
+        """The bias on scores, symmetric so that an encoder looks both ways alike.
+
+        length (int): L, pieces of the (padded) sequence.
+        dtype (torch.dtype): That of the queries.
+        RETURNS (Tensor): (H, L, L), -slope * |i - j|.
+        """
+        places = torch.arange(length, device=self.slopes.device)
+        distances = (places[:, None] - places).abs()
+        return (-self.slopes[:, None, None] * distances).to(dtype)
+
+
+def inverse_frequencies(width: int, *, base: float) -> Tensor:
+    """RETURNS (Tensor): (ceil(width / 2),) base^(-2i/width)."""
+    return base ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
+
+
+def alibi_slopes(n_heads: int) -> list[float]:
+    """One slope a head: 2^(-8/H), 2^(-16/H), ... for H a power of two.
+
+    Other numbers take those of the power of two below, then every second one of the power above,
+    as the paper's authors do.
+
+    n_heads (int): H.
+    RETURNS (list[float]): H slopes.
+    """
+    below = 2 ** math.floor(math.log2(n_heads))
+    slopes = [2 ** (-8 * (i + 1) / below) for i in range(below)]
+    between = [2 ** (-4 * (i + 1) / below) for i in range(0, 2 * below, 2)]
+    return slopes + between[: n_heads - below]
