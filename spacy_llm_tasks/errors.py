@@ -53,6 +53,47 @@ class Errors(metaclass=_ErrorsWithCodes):
     )
 
     # 2xx: tokenization
+    E201 = (
+        "No tokenizer in {folder}. Expected tokenizer.json, or vocab.txt (WordPiece), or "
+        "vocab.json with merges.txt (byte-level BPE). Name a folder with a complete checkpoint."
+    )
+    E202 = "Cannot read the tokenizer file {path}: {error}. Fetch the checkpoint again."
+    E203 = (
+        "The tokenizers library cannot use {source}: {error}. "
+        "Fetch the checkpoint again, or save its tokenizer with a current version of that library."
+    )
+    E204 = (
+        "Special pieces are missing from {path}: {keys}. Name pieces of the vocabulary under these "
+        "keys in special_tokens_map.json beside it."
+    )
+    E205 = (
+        "The stored tokenizer is damaged or of another kind: {error}. "
+        "Load the pipeline from an intact copy, or initialize it again."
+    )
+    E206 = (
+        "Item {position} to cut into pieces is {found}. Expected a list of strings, such as "
+        "[doc.text for doc in docs]."
+    )
+    E210 = (
+        "Tokens of {tokens} texts cannot be aligned to pieces of {pieces} texts. "
+        "Pass the same texts in the same order to both."
+    )
+    E211 = (
+        "Found {starts} token starts and {ends} token ends for {total} tokens. "
+        "Pass one start and one end for each token."
+    )
+    E212 = (
+        "'{name}' of the windows must be a whole number, but is {value!r}. "
+        "Correct it in your config (numbers are written without quotes)."
+    )
+    E213 = (
+        "A window of {window} pieces holds nothing. Set 'window' to at least 1, usually 128 to 510."
+    )
+    E214 = (
+        "The stride {stride} does not fit windows of {window} pieces: pieces between two windows "
+        "would be left out. Set 'stride' between 1 and {window}, usually three quarters of it."
+    )
+    E215 = "A document cannot have {length} pieces. Pass the lengths that the tokenizer returned."
 
     # 3xx: corpora and scoring
     E300 = (
@@ -68,9 +109,7 @@ class Errors(metaclass=_ErrorsWithCodes):
     )
     E302 = "Relation {what} belongs to another Doc. Take both spans from the Doc being annotated."
     E303 = "The {what} of {found!r} must be a number between 0 and 1."
-    E304 = (
-        "{what} must be a {expected}, found {found!r}. See the docstring of `{function}` for the form."
-    )
+    E304 = "{what} must be a {expected}, found {found!r}. See the docstring of `{function}` for the form."
     E305 = "{n_spans} spans but {n_scores} scores: pass one score per span."
     E310 = "No such file: {path}. Check the path."
     E311 = "{path} holds no {what}. Check that it is the right file and that --format is right."
@@ -98,6 +137,10 @@ class Errors(metaclass=_ErrorsWithCodes):
     )
     E319 = "Cannot write {path}: the name must end in {expected}."
     E320 = "{what} {found!r} is not of the form {expected}."
+    E322 = (
+        "{path}:{line}: not readable as CSV ({reason}). Check the quoting, or pass --separator tab."
+    )
+    E321 = "{path} is not a whole .spacy file ({reason}). Convert or copy it again."
 
     # 4xx: layers and pipeline
     E401 = (
@@ -125,9 +168,29 @@ class Errors(metaclass=_ErrorsWithCodes):
         "This component needs the {view}, which only a `trf_encoder` in the same pipeline gives "
         "(upstream '{upstream}'). Put one before it, or choose a setting that reads token rows."
     )
+    E409 = (
+        "A listener was given width = {found}, but the encoder '{name}' is {width} wide. Set the "
+        "listener's width to {width}."
+    )
+    E410 = "No examples to initialize '{name}' from: the training corpus is empty. Check its path."
+    E411 = (
+        "Nothing to initialize '{name}' from. Set `weights` (a folder with a checkpoint) or "
+        "`tokenizer` (a folder with a tokenizer.json, for random weights) in "
+        "[initialize.components.{name}]."
+    )
+    E412 = (
+        "A gradient for '{name}' arrived after its backward pass had run. Call `update` on the "
+        "encoder before each update of the components that listen to it."
+    )
+    E413 = (
+        "The saved encoder is not complete: {path} is missing. Save the pipeline again, or copy the "
+        "whole folder."
+    )
+    E414 = "{path} is damaged or not a safetensors file ({error}). Save or copy the pipeline again."
     E403 = "Weight '{key}' has shape {found}, expected {expected}."
 
     # 5xx: training and the command line
+    E501 = "Optimizer setting {name} = {value} is out of range, expected {low} to {high}."
     # 58x: benchmarks
     E581 = (
         "The benchmark set '{name}' has no file {path}. Point --data at the folder that holds the "

@@ -1,0 +1,13 @@
+"""Text in, piece ids and character offsets out, and the way from pieces to spaCy tokens.
+
+`PieceTokenizer` cuts the *text* of a document the way a checkpoint's own tokenizer does,
+`align` finds the pieces of each spaCy token by character offsets, and `windows.plan` cuts long
+documents into overlapping windows. Knows the `tokenizers` library and numpy; never torch or spaCy.
+"""
+
+from .alignment import align
+from .pieces import Pieces, SpecialPieces
+from .tokenizer import PieceTokenizer
+from .windows import Windows, plan
+
+__all__ = ["PieceTokenizer", "Pieces", "SpecialPieces", "Windows", "align", "plan"]

@@ -1,0 +1,260 @@
+"""`PieceTokenizer`: a checkpoint's own tokenizer behind one small interface.
+
+The pieces of a document are made from its *text*, as the checkpoint's tokenizer would make them,
+and meet spaCy's tokens only afterwards, by character offsets (`alignment.py`). Cutting word by word
+instead would change the pieces wherever the two tokenizers disagree on what a word is, and a
+pretrained model does worse on pieces it has not seen in training.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer, models
+
+from ..errors import Errors
+from .files import read_folder, tokenizer_from_state
+from .pieces import Ints1d, Pieces, SpecialPieces, bounds_of
+
+_SURROGATES = {code: 0xFFFD for code in range(0xD800, 0xE000)}
+# What is kept of a tokenizer_config.json: settings, and no paths of somebody else's machine.
+_KEPT_SETTINGS = (
+    "add_prefix_space",
+    "clean_up_tokenization_spaces",
+    "do_lower_case",
+    "model_max_length",
+    "strip_accents",
+    "tokenize_chinese_chars",
+    "tokenizer_class",
+)
+
+
+class PieceTokenizer:
+    """Cut texts into pieces, with character offsets.
+
+    Made by `from_folder` or `from_bytes`. Texts are never truncated or padded, and no special
+    pieces are added around them; a text that spells out a special piece ("[SEP]") has that piece,
+    as in `transformers`.
+
+    n_pieces (int): rows that a model's piece table needs, one more than the highest id.
+    special (SpecialPieces): ids of the special pieces.
+    """
+
+    n_pieces: int
+    special: SpecialPieces
+
+    def __init__(
+        self, tokenizer: Tokenizer, *, names: dict[str, str], settings: dict[str, Any] | None = None
+    ) -> None:
+        """Wrap a tokenizer. `from_folder` and `from_bytes` are the usual ways in.
+
+        tokenizer (Tokenizer): a tokenizer of the `tokenizers` library; not changed.
+        names (dict): special pieces by role: `cls`, `sep`, `pad`, and if there are any, `unk` and
+            `mask`.
+        settings (dict | None): what `tokenizer_config.json` shall say on export.
+        RAISES (ValueError): if a name is not in the vocabulary or `cls`, `sep` or `pad` is missing.
+        """
+        self._json = tokenizer.to_str()
+        self._names = dict(names)
+        self._settings = {
+            key: value for key, value in (settings or {}).items() if key in _KEPT_SETTINGS
+        }
+        # A copy of our own, without the part that adds special pieces and moves offsets.
+        self._tokenizer = tokenizer_from_state(
+            {**json.loads(self._json), "post_processor": None}, "this tokenizer"
+        )
+        self._is_wordpiece = isinstance(self._tokenizer.model, models.WordPiece)
+        vocab = self._tokenizer.get_vocab(with_added_tokens=True)
+        missing = [
+            role
+            for role in ("cls", "sep", "pad", *names)
+            if role not in names or names[role] not in vocab
+        ]
+        if missing:
+            keys = ", ".join(f"{role}_token" for role in dict.fromkeys(missing))
+            raise ValueError(Errors.E204.format(path="this tokenizer", keys=keys))
+        self.n_pieces = max(vocab.values()) + 1
+        self.special = SpecialPieces(**{role: vocab[name] for role, name in names.items()})
+
+    @classmethod
+    def from_folder(cls, path: str | Path) -> "PieceTokenizer":
+        """Read a published tokenizer: `tokenizer.json`, else `vocab.txt` (WordPiece), else
+        `vocab.json` and `merges.txt` (byte-level BPE), with `tokenizer_config.json` and
+        `special_tokens_map.json` where they exist. Explicit settings of `tokenizer_config.json`
+        (`do_lower_case`, `strip_accents`, `tokenize_chinese_chars`, `add_prefix_space`) win.
+
+        path (str | Path): the folder.
+        RETURNS (PieceTokenizer): the tokenizer.
+        RAISES (FileNotFoundError): if there is no tokenizer in the folder.
+        RAISES (ValueError): if a file is damaged or lacks special pieces; the file is named.
+        """
+        tokenizer, names, settings = read_folder(Path(path))
+        return cls(tokenizer, names=names, settings=settings)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "PieceTokenizer":
+        """Read what `to_bytes` wrote.
+
+        data (bytes): the bytes.
+        RETURNS (PieceTokenizer): the tokenizer.
+        RAISES (ValueError): if the bytes are damaged or something else.
+        """
+        try:
+            state = json.loads(data)
+            tokenizer = tokenizer_from_state(state["tokenizer"], "the stored tokenizer")
+            return cls(tokenizer, names=state["special"], settings=state["settings"])
+        except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+            raise ValueError(Errors.E205.format(error=repr(error))) from error
+        except json.JSONDecodeError as error:
+            raise ValueError(Errors.E205.format(error=error)) from error
+
+    def to_bytes(self) -> bytes:
+        """Write the whole tokenizer, for `from_bytes`.
+
+        RETURNS (bytes): JSON in UTF-8; equal tokenizers give equal bytes.
+        """
+        state = {
+            "special": self._names,
+            "settings": self._settings,
+            "tokenizer": json.loads(self._json),
+        }
+        return json.dumps(state, ensure_ascii=False).encode("utf-8")
+
+    def to_folder(self, path: str | Path) -> None:
+        """Write `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json`, which
+        `transformers` loads to the same pieces.
+
+        path (str | Path): the folder, made if it is not there.
+        """
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        special = {f"{role}_token": name for role, name in sorted(self._names.items())}
+        files = {
+            "tokenizer.json": json.loads(self._json),
+            "tokenizer_config.json": {**self._exported_settings(), **special},
+            "special_tokens_map.json": special,
+        }
+        for name, content in files.items():
+            text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+
+    def encode(self, texts: Sequence[str]) -> Pieces:
+        """Cut texts into pieces, all texts at once and on several cores.
+
+        Nothing is truncated, padded or added. Lone surrogates, which no encoding of the text can
+        hold, are read as U+FFFD. Offsets leave out the spaces that a byte-level vocabulary keeps in
+        its pieces, so a piece that is nothing but spaces is empty.
+
+        texts (sequence of str): B texts.
+        RETURNS (Pieces): their pieces.
+        RAISES (ValueError): if something else than a string is among the texts.
+        """
+        if isinstance(texts, str):
+            raise ValueError(Errors.E206.format(position=0, found="a single string"))
+        batch = list(texts)
+        _announce_threads()
+        try:
+            encodings = self._tokenizer.encode_batch(batch, add_special_tokens=False)
+        except TypeError:
+            for position, text in enumerate(batch):
+                if not isinstance(text, str):
+                    found = type(text).__name__
+                    raise ValueError(Errors.E206.format(position=position, found=found)) from None
+            batch = [text.translate(_SURROGATES) for text in batch]
+            encodings = self._tokenizer.encode_batch(batch, add_special_tokens=False)
+        lengths = np.fromiter(map(len, encodings), dtype=np.int64, count=len(encodings))
+        total = int(lengths.sum())
+        # One flat iterator per array is the fastest way out of the Rust objects that was measured:
+        # 1.5 times an array per text, and no lists of all offsets are held.
+        ids = np.fromiter(
+            chain.from_iterable(encoding.ids for encoding in encodings), dtype=np.int64, count=total
+        )
+        offsets = np.fromiter(
+            chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings)),
+            dtype=np.int64,
+            count=2 * total,
+        ).reshape(total, 2)
+        starts, ends = offsets[:, 0].copy(), offsets[:, 1].copy()
+        if not self._is_wordpiece:
+            starts, ends = _without_spaces(batch, starts, ends, lengths)
+        return Pieces(ids=ids, starts=starts, ends=ends, lengths=lengths)
+
+    def __reduce__(self) -> tuple[Any, tuple[bytes]]:
+        return PieceTokenizer.from_bytes, (self.to_bytes(),)
+
+    def _exported_settings(self) -> dict[str, Any]:
+        """Spell out what `transformers` would otherwise replace by the defaults of its classes."""
+        state = json.loads(self._json)
+        found: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        normalizer, splitter = state.get("normalizer") or {}, state.get("pre_tokenizer") or {}
+        if normalizer.get("type") == "BertNormalizer":
+            found["tokenizer_class"] = "BertTokenizer"
+            found["do_lower_case"] = normalizer["lowercase"]
+            found["strip_accents"] = normalizer["strip_accents"]
+            found["tokenize_chinese_chars"] = normalizer["handle_chinese_chars"]
+        if splitter.get("type") == "ByteLevel":
+            found["add_prefix_space"] = splitter["add_prefix_space"]
+            if (state.get("post_processor") or {}).get("type") == "RobertaProcessing":
+                found["tokenizer_class"] = "RobertaTokenizer"
+        return {**found, **self._settings}
+
+
+def _without_spaces(
+    texts: list[str], starts: Ints1d, ends: Ints1d, lengths: Ints1d
+) -> tuple[Ints1d, Ints1d]:
+    """Trim spaces (U+0020) off both ends of the offsets, vectorised over the batch.
+
+    Byte-level pieces hold the space before a word, which is part of no spaCy token; with it, a
+    piece would also belong to the whitespace token in front. The library's own trimming looks at
+    the piece instead of the text and moves one character too far where it has put a space of its
+    own in front.
+    """
+    codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32)
+    if not len(codes) or not len(starts):
+        return starts, ends
+    is_space = codes == 32
+    places = np.arange(len(codes), dtype=np.int64)
+    # For each character, the first place at or after it without a space, and the end of the last
+    # stretch at or before it without a space.
+    following = np.where(is_space, len(codes), places)
+    following = np.minimum.accumulate(following[::-1])[::-1]
+    preceding = np.maximum.accumulate(np.where(is_space, 0, places + 1))
+    sizes = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+    shift = np.repeat(bounds_of(sizes)[:-1], lengths)
+    filled = np.flatnonzero(ends > starts)
+    first, last = starts + shift, ends + shift
+    new_last = last.copy()
+    first[filled] = np.minimum(following[first[filled]], last[filled])
+    new_last[filled] = np.maximum(preceding[last[filled] - 1], first[filled])
+    return first - shift, new_last - shift
+
+
+_threads_announced = False
+
+
+def _announce_threads() -> None:
+    """Keep the library from warning on stderr in every forked worker that it has stopped using
+    threads: it is told so at the fork, unless the user has decided with TOKENIZERS_PARALLELISM."""
+    global _threads_announced
+    if not _threads_announced and hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork)
+    _threads_announced = True
+
+
+_restore = False
+
+
+def _before_fork() -> None:
+    global _restore
+    _restore = "TOKENIZERS_PARALLELISM" not in os.environ
+    if _restore:
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def _after_fork() -> None:
+    if _restore:
+        os.environ.pop("TOKENIZERS_PARALLELISM", None)
