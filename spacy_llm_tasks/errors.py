@@ -187,6 +187,15 @@ class Errors(metaclass=_ErrorsWithCodes):
         "whole folder."
     )
     E414 = "{path} is damaged or not a safetensors file ({error}). Save or copy the pipeline again."
+    E415 = (
+        "The width of the upstream '{upstream}' is not known yet. Initialize the encoder first (put "
+        "it before this component), or give the listener a `width`."
+    )
+    E416 = (
+        "This component reads the encoder's {kind} rows, which need `spacy_llm_tasks.Listener.v1` on "
+        "a `trf_encoder`; found the upstream '{upstream}'. Use that listener, or choose a pooling "
+        "over token rows (mean, max, attention)."
+    )
     E403 = "Weight '{key}' has shape {found}, expected {expected}."
 
     # 5xx: training and the command line

@@ -4,8 +4,19 @@ import typer
 
 app = typer.Typer(
     name="spacy-llm-tasks",
-    help="Weights, data, training and evaluation for spaCy pipelines on a Transformer of their own.",
+    help="Weights, data, training and evaluation for spaCy pipelines on their own Transformer.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def _root() -> None:
+    # Without a callback typer drops the command's name while there is only one command.
+    pass
+
+
+from . import convert  # noqa: E402
+
+app.command("convert")(convert.command)
