@@ -200,19 +200,22 @@ def _special_names(tokenizer: Tokenizer, declared: dict[str, Any]) -> dict[str, 
 
 
 def _mark_special(tokenizer: Tokenizer, names: dict[str, str], declared: dict[str, Any]) -> None:
-    """Have special pieces recognised where a text spells them out, as `transformers` does. Names
-    that the vocabulary lacks are left out: the model has no row for them."""
+    """Have special and added pieces recognised where a text spells them out, as `transformers`
+    does. Special names that neither the vocabulary nor the list of added pieces holds are left out:
+    the model has no row for them."""
     known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
-    entries = dict.fromkeys(names.values())
+    entries: dict[str | None, Any] = dict.fromkeys(names.values())
     for keys in _KEYS.values():
-        entries.update((_content(declared.get(key)) or "", declared.get(key)) for key in keys)
+        entries.update((_content(declared.get(key)), declared.get(key)) for key in keys)
     extra = declared.get("additional_special_tokens")
-    entries.update((_content(entry) or "", entry) for entry in extra or ())
+    entries.update((_content(entry), entry) for entry in extra or ())
     decoder = declared.get("added_tokens_decoder")
-    for entry in decoder.values() if isinstance(decoder, dict) else ():
-        entries[_content(entry) or ""] = entry
-    for name, entry in entries.items():
-        if name in known or tokenizer.token_to_id(name) is None:
+    numbered = decoder if isinstance(decoder, dict) else {}
+    added = {_content(numbered[key]): numbered[key] for key in _ids(numbered)}
+    # Added pieces in the order of their ids, because the library numbers them as they come.
+    for name, entry in {**added, **{k: v for k, v in entries.items() if k not in added}}.items():
+        is_missing = name is not None and tokenizer.token_to_id(name) is None
+        if name is None or name in known or (is_missing and name not in added):
             continue
         given = entry if isinstance(entry, dict) else {}
         flags = {flag: bool(given[flag]) for flag in _FLAGS if flag in given}
@@ -227,3 +230,7 @@ def _content(entry: Any) -> str | None:
     """The name in a declaration, which is a string or `{"content": name, ...}`."""
     name = entry.get("content") if isinstance(entry, dict) else entry
     return name if isinstance(name, str) and name else None
+
+
+def _ids(numbered: dict[str, Any]) -> list[str]:
+    return sorted((key for key in numbered if key.isdecimal()), key=int)
