@@ -51,6 +51,52 @@ class Errors(metaclass=_ErrorsWithCodes):
         "This torch {version} does not have the oneDNN linear kernel. "
         "Use the kernel 'plain', or leave the choice to the package."
     )
+    E111 = (
+        "There is no file {path}. Expected a folder with config.json and model.safetensors; "
+        "check the path."
+    )
+    E112 = (
+        "{path} is not a JSON file that describes a model: {error}. "
+        "Get the file again from where the weights were published."
+    )
+    E113 = (
+        "There is no file {path}, only {pickled}. Pickled weights are refused, because opening "
+        "them runs code from the file. Convert them where you trust them: load the model with the "
+        "library that wrote it and save it with save_pretrained(folder, safe_serialization=True)."
+    )
+    E114 = (
+        "{path} is not a whole safetensors file: {error}. It may be truncated or changed; "
+        "get it again from where it was published."
+    )
+    E115 = (
+        "{path} has no parameter '{name}' (expected shape {shape}). Check that the file belongs "
+        "to the config.json beside it."
+    )
+    E116 = (
+        "{path}: parameter '{name}' has the shape {found}, expected {expected}. Check that the "
+        "file belongs to the config.json beside it."
+    )
+    E117 = (
+        "{path}: parameter '{name}' is stored as {found}, expected one of {expected}. "
+        "Use the weights before they were quantised."
+    )
+    E118 = (
+        "{path} holds {n} parameters of blocks that config.json does not have, '{name}' first. "
+        "Correct the number of layers in config.json, or use the file it belongs to."
+    )
+    E119 = "{path} describes a model that cannot be used. {error}"
+    E120 = (
+        "Unknown family of checkpoints {found!r} (key 'model_type' in config.json). "
+        "Known: {known}."
+    )
+    E121 = (
+        "The setting '{key}' of the checkpoint is {found!r}; supported: {expected}. "
+        "Choose another checkpoint."
+    )
+    E122 = (
+        "A {family} checkpoint cannot express this Transformer: {found}. "
+        "Choose another family, or save the pipeline in the package's own format."
+    )
 
     # 2xx: tokenization
     E201 = (
@@ -200,6 +246,34 @@ class Errors(metaclass=_ErrorsWithCodes):
 
     # 5xx: training and the command line
     E501 = "Optimizer setting {name} = {value} is out of range, expected {low} to {high}."
+    E502 = (
+        "The training data ended after {drawn} batches, but the checkpoint was made after {wanted}: "
+        "it is not the data of the stopped run. Bring that data back, or train without --resume."
+    )
+    E503 = (
+        "The checkpoint has optimizer state for '{name}', which this pipeline does not have. It "
+        "belongs to another pipeline: train without --resume."
+    )
+    E504 = (
+        "The checkpoint lacks the optimizer state of {count} parameters that no component's `model` "
+        "owns, so the run cannot go on to the same result. Train without --resume."
+    )
+    E505 = (
+        "The optimizer's {rate} is {found} at the checkpoint's step, but was {saved}: the schedule "
+        "is not the one of the stopped run. Train without --resume."
+    )
+    E506 = (
+        "No checkpoint in {folder} is whole. Train without --resume to start from the beginning."
+    )
+    E507 = (
+        "Cannot resume: the config is not that of the stopped run (then -> now):\n{changes}\n"
+        "Set these back, or choose another --output, or train without --resume to start anew."
+    )
+    E508 = (
+        "Cannot resume: the data is not that of the stopped run. Files changed under:\n{changes}\n"
+        "Bring them back, or choose another --output, or train without --resume to start anew."
+    )
+    E509 = "Cannot resume without an output folder: pass --output with the one of the stopped run."
     # 58x: benchmarks
     E581 = (
         "The benchmark set '{name}' has no file {path}. Point --data at the folder that holds the "
@@ -221,6 +295,15 @@ class Errors(metaclass=_ErrorsWithCodes):
 
 
 class Warnings(metaclass=_ErrorsWithCodes):
+    W501 = "The checkpoint {path} is damaged: {problem}. Using the one before it."
+    W502 = "The stopped run had another {change}. The result may differ in the last bits."
+    W503 = (
+        "Checkpoints of a stopped run in {folder} are discarded, because --resume was not given."
+    )
+    W504 = (
+        "training.score_weights names {names}, which no component scores: the weight counts for "
+        "nothing. Scores there are: {known}."
+    )
     W300 = (
         "{owner}._.{name} is already taken by another package and is left to it. Use the functions "
         "of spacy_llm_tasks.annotations (get_{name}, ...) instead."

@@ -1,0 +1,111 @@
+"""Folders and files that are either whole or not there."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PART = ".part-"
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder beside its place, and move it there when all of it is on the disk.
+
+    path (Path): Where the folder shall be. One that is there already stays until the move.
+    YIELDS (Path): An empty folder to write to. On an error it is removed and `path` is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.parent / f"{PART}{path.name}"
+    replaced = path.parent / f"{PART}old-{path.name}"
+    clean_parts(path.parent, path.name)
+    part.mkdir()
+    try:
+        yield part
+        sync_folder(part)
+        if path.exists():
+            path.rename(replaced)
+        part.rename(path)
+        sync(path.parent)
+        _remove(replaced)
+    except BaseException:
+        clean_parts(path.parent, path.name)
+        raise
+
+
+def clean_parts(folder: Path, name: str = "*") -> None:
+    """Undo what an interrupted `whole_folder` or `write_json` left behind.
+
+    folder (Path): The folder that they wrote to.
+    name (str): The name that was to be written, or a pattern.
+    """
+    if not folder.is_dir():
+        return
+    old = f"{PART}old-"
+    for replaced in folder.glob(f"{old}{name}"):
+        path = folder / replaced.name.removeprefix(old)
+        if not path.exists():
+            replaced.rename(path)
+        else:
+            _remove(replaced)
+    for part in folder.glob(f"{PART}{name}"):
+        _remove(part)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON so that a reader finds the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.parent / f"{PART}{path.name}"
+    try:
+        part.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf8")
+        sync(part)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def sha256_of(path: Path) -> str:
+    """RETURNS (str): The hex digest of a file's content."""
+    with path.open("rb") as file_:
+        digest = hashlib.sha256()
+        while chunk := file_.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def files_under(folder: Path) -> list[Path]:
+    """RETURNS (list): Every file below a folder, sorted; the file itself if it is one."""
+    if folder.is_file():
+        return [folder]
+    return sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until a folder and all that is in it has reached the disk."""
+    for path in folder.rglob("*"):
+        sync(path)
+    sync(folder)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the list of a folder's names, has reached the disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders, and has no need to
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

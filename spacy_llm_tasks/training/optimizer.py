@@ -1,0 +1,210 @@
+"""AdamW as a thinc optimizer, with the learning-rate groups that fine-tuning a Transformer needs.
+
+Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization" (arXiv:1711.05101): the decay is
+taken off the weights directly and never enters the moments. Layer-wise learning rates follow Howard
+& Ruder 2018 (arXiv:1801.06146): the lower a layer, the smaller its steps.
+"""
+
+from typing import Any, cast
+
+import torch
+from thinc.api import Optimizer, torch2xp, xp2torch
+from thinc.backends import get_array_ops
+from thinc.optimizers import FloatOrSeq
+from thinc.types import FloatsXd
+from torch.optim.adamw import adamw
+
+from ..errors import Errors
+
+# Last part of a parameter name: thinc calls biases "b" (Maxout's has two dimensions) and the gain
+# of its LayerNorm "G"; torch modules say "bias" or "..._bias".
+NEVER_DECAYED = frozenset({"b", "bias", "pad", "G", "gain", "gamma", "beta"})
+
+FUSED_DEVICES = frozenset({"cpu", "cuda"})
+
+
+class AdamW(Optimizer):
+    """AdamW with groups: encoder and heads, layers of the encoder, decayed and not decayed.
+
+    Called by thinc with `(key, weights, gradient)` for each parameter of a stock layer, and by our
+    torch shims with what `options_for` says about the parameter besides.
+
+    clip_norm (float): Largest global norm of the gradients of one torch module. The shim that owns
+        the module reads it and clips, because a single call here sees a single parameter.
+    """
+
+    clip_norm: float
+    encoder_scale: float
+    layer_decay: float
+
+    __slots__ = ["clip_norm", "encoder_scale", "layer_decay"]
+
+    def __init__(
+        self,
+        learn_rate: FloatOrSeq,
+        *,
+        encoder_scale: float,
+        layer_decay: float,
+        weight_decay: FloatOrSeq,
+        beta1: FloatOrSeq,
+        beta2: FloatOrSeq,
+        eps: FloatOrSeq,
+        clip_norm: float,
+        grad_clip: FloatOrSeq,
+    ) -> None:
+        super().__init__(
+            learn_rate,
+            L2=weight_decay,
+            beta1=beta1,
+            beta2=beta2,
+            eps=eps,
+            grad_clip=grad_clip,
+            use_averages=False,
+            L2_is_weight_decay=True,
+        )
+        self.clip_norm = clip_norm
+        self.encoder_scale = encoder_scale
+        self.layer_decay = layer_decay
+
+    def options_for(
+        self, *, role: str, name: str, ndim: int, layer: int | None, depth: int | None
+    ) -> dict[str, Any]:
+        """Say how one parameter of a torch module is stepped.
+
+        role (str): "encoder" or "head".
+        name (str): Dotted name of the parameter in its module.
+        ndim (int): Number of its dimensions.
+        layer (int | None): 0 for the embeddings, 1..depth for the blocks, None for no layer.
+        depth (int | None): Number of blocks.
+        RETURNS (dict): Keyword arguments for the call: `lr_scale` and `decay`.
+        """
+        scale = self.encoder_scale if role == "encoder" else 1.0
+        if layer is not None and depth is not None:
+            scale *= self.layer_decay ** (depth - layer)
+        return {"lr_scale": scale, "decay": is_decayed(name, ndim)}
+
+    def __call__(
+        self,
+        key: tuple[int, str],
+        weights: FloatsXd,
+        gradient: FloatsXd,
+        *,
+        lr_scale: float = 1.0,
+        decay: bool | None = None,
+    ) -> tuple[FloatsXd, FloatsXd]:
+        """Step one parameter in place and clear its gradient.
+
+        key (tuple): Id of the layer or shim, and the parameter's name.
+        weights (FloatsXd): The parameter, any shape.
+        gradient (FloatsXd): Its gradient, same shape.
+        lr_scale (float): Factor on the learning rate.
+        decay (bool | None): Whether weight decay applies. None: decide by name and shape, and clip
+            by thinc's per-parameter `grad_clip`; the module's own norm was not looked at.
+        RETURNS (tuple): Weights and gradient, the arrays that were given wherever possible.
+        """
+        if gradient.size < 1:
+            return weights, gradient
+        ops = get_array_ops(weights)
+        if decay is None:
+            decay = is_decayed(key[1], weights.ndim)
+            if self.grad_clip:
+                gradient = ops.clip_gradient(gradient, self.grad_clip)
+        if key not in self.mom1:
+            self.mom1[key] = ops.alloc1f(weights.size)
+            self.mom2[key] = ops.alloc1f(weights.size)
+        W, dW = xp2torch(weights), xp2torch(gradient)
+        flat_W, flat_dW = _flat32(W), _flat32(dW)
+        # The kernel counts the step itself, from this tensor.
+        step = torch.tensor(float(self.nr_update[key]), device=_step_device(flat_W))
+        self.nr_update[key] += 1
+        adamw(
+            [flat_W],
+            [flat_dW],
+            [xp2torch(self.mom1[key])],
+            [xp2torch(self.mom2[key])],
+            [],
+            [step],
+            foreach=False,
+            fused=flat_W.device.type in FUSED_DEVICES,
+            amsgrad=False,
+            maximize=False,
+            beta1=self.b1,
+            beta2=self.b2,
+            lr=self.learn_rate * lr_scale,
+            weight_decay=self.L2 if decay else 0.0,
+            eps=self.eps,
+        )
+        if flat_W.data_ptr() != W.data_ptr():
+            W.copy_(flat_W.view(W.shape))
+            weights = cast(FloatsXd, torch2xp(W))
+        dW.zero_()
+        return weights, gradient
+
+
+def is_decayed(name: str, ndim: int) -> bool:
+    """RETURNS (bool): Whether weight decay applies to a parameter: not to norms and biases."""
+    if ndim < 2:
+        return False
+    *modules, last = name.split(".")
+    if last in NEVER_DECAYED or last.endswith("_bias"):
+        return False
+    return not any(m.lower().rstrip("_0123456789").endswith("norm") for m in modules)
+
+
+def make_adamw(
+    learn_rate: FloatOrSeq = 1e-3,
+    *,
+    encoder_scale: float = 1.0,
+    layer_decay: float = 1.0,
+    weight_decay: FloatOrSeq = 0.01,
+    beta1: FloatOrSeq = 0.9,
+    beta2: FloatOrSeq = 0.999,
+    eps: FloatOrSeq = 1e-8,
+    clip_norm: float = 1.0,
+    grad_clip: FloatOrSeq = 1.0,
+) -> AdamW:
+    """Registered as `spacy_llm_tasks.AdamW.v1`. There are no averages: they never reach torch.
+
+    learn_rate (float or schedule): Step size of the heads.
+    encoder_scale (float): The encoder's learning rate is `learn_rate * encoder_scale`.
+    layer_decay (float): Factor per layer below the top one, 1.0 for none; the embeddings of an
+        encoder with `depth` blocks get `layer_decay ** depth`.
+    weight_decay (float or schedule): Decoupled decay; norms, biases and vectors are left out.
+    beta1 (float or schedule): Decay of the mean of the gradients.
+    beta2 (float or schedule): Decay of the mean of their squares.
+    eps (float or schedule): Added to the root of the latter.
+    clip_norm (float): Largest global gradient norm of one torch module, 0 for no clipping.
+    grad_clip (float or schedule): Largest gradient norm of one parameter of a stock thinc layer.
+    RETURNS (AdamW): The optimizer.
+    RAISES (ValueError): If a number lies outside its range.
+    """
+    for name, value, low, high in (
+        ("encoder_scale", encoder_scale, 0.0, float("inf")),
+        ("layer_decay", layer_decay, 0.0, 1.0),
+        ("clip_norm", clip_norm, 0.0, float("inf")),
+        ("learn_rate", learn_rate, 0.0, float("inf")),
+        ("weight_decay", weight_decay, 0.0, float("inf")),
+    ):
+        if isinstance(value, int | float) and not low <= value <= high:
+            raise ValueError(Errors.E501.format(name=name, value=value, low=low, high=high))
+    return AdamW(
+        learn_rate,
+        encoder_scale=encoder_scale,
+        layer_decay=layer_decay,
+        weight_decay=weight_decay,
+        beta1=beta1,
+        beta2=beta2,
+        eps=eps,
+        clip_norm=clip_norm,
+        grad_clip=grad_clip,
+    )
+
+
+def _flat32(tensor: torch.Tensor) -> torch.Tensor:
+    """RETURNS (Tensor): float32, one dimension, contiguous; the same memory if it can be."""
+    return tensor.to(torch.float32).contiguous().view(-1)
+
+
+def _step_device(tensor: torch.Tensor) -> torch.device:
+    """The fused kernel wants its step counter beside the weights."""
+    return tensor.device if tensor.device.type in FUSED_DEVICES else torch.device("cpu")
