@@ -183,6 +183,17 @@ class Errors(metaclass=_ErrorsWithCodes):
     )
     E319 = "Cannot write {path}: the name must end in {expected}."
     E320 = "{what} {found!r} is not of the form {expected}."
+    E330 = (
+        "The corpus has no path. Set it in the config, usually as paths.train and paths.dev (or on "
+        "the command line: --paths.train corpus/train.spacy)."
+    )
+    E331 = "{what} of shape {found} do not go with truth of shape {other}."
+    E332 = (
+        "No .spacy or .jsonl file at {path}. The corpus reader's `path` in the config (usually "
+        "paths.train or paths.dev) must name such a file or a folder of them; `spacy-llm-tasks "
+        "convert` writes one."
+    )
+    E333 = "{path} holds no document that can be used{reasons}."
     E322 = (
         "{path}:{line}: not readable as CSV ({reason}). Check the quoting, or pass --separator tab."
     )
@@ -303,6 +314,10 @@ class Warnings(metaclass=_ErrorsWithCodes):
     W504 = (
         "training.score_weights names {names}, which no component scores: the weight counts for "
         "nothing. Scores there are: {known}."
+    )
+    W301 = "{path}: {n} items could not be used, the first at {place} ({reason})."
+    W302 = (
+        "Cutting documents of {path} to {max_length} tokens lost annotations across the cuts: {what}."
     )
     W300 = (
         "{owner}._.{name} is already taken by another package and is left to it. Use the functions "
