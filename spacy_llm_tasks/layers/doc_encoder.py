@@ -1,0 +1,129 @@
+"""The torch side of the encoder layer: packed sequences in, one row per token, piece or doc out."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..nn.config import TransformerConfig
+from ..nn.encoder import TransformerEncoder
+from ..nn.packing import Packing
+from .doc_batch import DocBatch
+
+# Positions per forward pass in prediction: large enough to fill the cores, small enough for the
+# activations of one feed-forward layer to stay near the cache.
+ROWS_PER_PASS = 2048
+
+
+class View(NamedTuple):
+    """What a listener asks of a pass.
+
+    kind (str): "tokens" (N, W): the mean of each token's pieces, zeros where it has none;
+        "pieces" (T, W); "cls" (B, W): the state of the first special piece, averaged over windows.
+    layer (int): -1 for the encoder's output, 0 for the embeddings, k for the output of block k.
+    """
+
+    kind: str = "tokens"
+    layer: int = -1
+
+
+TOKENS = View()
+
+
+class DocEncoder(nn.Module):
+    """A TransformerEncoder that reads a DocBatch.
+
+    config (dict): The fields of a `TransformerConfig`.
+    """
+
+    def __init__(self, *, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.transformer = TransformerEncoder(TransformerConfig.from_dict(config))
+
+    @property
+    def config(self) -> TransformerConfig:
+        return self.transformer.config
+
+    @property
+    def depth(self) -> int:
+        return self.config.depth
+
+    def layer_of(self, name: str) -> int:
+        return self.transformer.layer_of(name.removeprefix("transformer."))
+
+    def set_dropout(self, rate: float | None) -> None:
+        self.transformer.set_dropout(rate)
+
+    def forward(self, batch: DocBatch, views: set[View]) -> dict[View, Tensor]:
+        """Encode a batch once and read the wanted views off it.
+
+        batch (DocBatch): The layout of the pass.
+        views (set[View]): What to return.
+        RETURNS (dict[View, Tensor]): One float tensor per view, on the module's device.
+        """
+        states = self._states(batch, sorted({view.layer for view in views}))
+        return {view: self._read(batch, states[view.layer], view.kind) for view in views}
+
+    def _states(self, batch: DocBatch, layers: list[int]) -> dict[int, Tensor]:
+        """The states (R, W) of the wanted layers, a bounded number of rows at a time."""
+        device = next(self.parameters()).device
+        ids = torch.from_numpy(batch.ids)
+        if device.type == "cuda":
+            ids = ids.pin_memory().to(device, non_blocking=True)
+        chunks = [(0, len(batch.sequence_lengths))] if self.training else _chunks(batch)
+        starts = batch.sequence_starts
+        parts: dict[int, list[Tensor]] = {layer: [] for layer in layers}
+        for first, last in chunks:
+            lengths = batch.sequence_lengths[first:last]
+            begin = int(starts[first])
+            packing = Packing.from_lengths(lengths, device=device)
+            rows = ids[begin : begin + int(lengths.sum())]
+            output = self.transformer(rows, packing, all_layers=layers != [-1])
+            for layer in layers:
+                parts[layer].append(output.last if layer == -1 else output.layers[layer])
+        return {layer: p[0] if len(p) == 1 else torch.cat(p) for layer, p in parts.items()}
+
+    def _read(self, batch: DocBatch, states: Tensor, kind: str) -> Tensor:
+        if kind == "cls":
+            return _mean_by_doc(batch, states)
+        pieces = states.index_select(0, _index(batch.piece_rows, states))  # (T, W)
+        return pieces if kind == "pieces" else _pool_tokens(batch, pieces)
+
+
+def _chunks(batch: DocBatch) -> list[tuple[int, int]]:
+    """Runs of sequences of about `ROWS_PER_PASS` rows each: (first, last), half open."""
+    ends = np.cumsum(batch.sequence_lengths)
+    pass_of = (ends - 1) // ROWS_PER_PASS
+    bounds = [0, *(np.flatnonzero(np.diff(pass_of)) + 1).tolist(), len(ends)]
+    return list(zip(bounds[:-1], bounds[1:], strict=True))
+
+
+def _pool_tokens(batch: DocBatch, pieces: Tensor) -> Tensor:
+    """Mean over the pieces of each token (N, W). Most tokens have one piece: these are gathered,
+    only the others are summed."""
+    counts = batch.token_last - batch.token_first
+    if not len(counts) or not len(pieces):
+        return pieces.new_zeros((len(counts), pieces.shape[1]))
+    rows = pieces.index_select(0, _index(np.minimum(batch.token_first, len(pieces) - 1), pieces))
+    if (counts == 1).all():
+        return rows
+    extra = np.maximum(counts - 1, 0)
+    token = np.repeat(np.arange(len(counts)), extra)
+    offset = np.arange(len(token)) - np.repeat(np.cumsum(extra) - extra, extra)
+    others = pieces.index_select(0, _index(batch.token_first[token] + 1 + offset, pieces))
+    scale = torch.from_numpy((counts > 0) / np.maximum(counts, 1)).to(pieces)
+    return rows.index_add(0, _index(token, pieces), others) * scale.unsqueeze(1)
+
+
+def _mean_by_doc(batch: DocBatch, states: Tensor) -> Tensor:
+    """Mean of the first rows of each doc's sequences (B, W)."""
+    first = states.index_select(0, _index(batch.sequence_starts, states))
+    counts = np.bincount(batch.sequence_doc, minlength=batch.n_docs)
+    summed = states.new_zeros((batch.n_docs, states.shape[1]))
+    summed = summed.index_add(0, _index(batch.sequence_doc, states), first)
+    return summed / torch.from_numpy(counts).to(states).unsqueeze(1)
+
+
+def _index(array: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(like.device)

@@ -1,0 +1,243 @@
+"""The encoder as a thinc layer, `Model[List[Doc], List[Floats2d]]`: one row per spaCy token."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from spacy.tokens import Doc
+from thinc.api import Model, torch2xp, xp2torch
+from thinc.types import Floats2d
+from torch import Tensor
+
+from ..errors import Errors
+from ..nn.config import TransformerConfig
+from ..tokenization.tokenizer import PieceTokenizer
+from . import trf_data
+from .doc_batch import prepare
+from .doc_encoder import TOKENS, DocEncoder, View
+from .fork import guard_forks
+from .shim import TorchShim
+
+Views = dict[View, list[Floats2d]]
+Gradients = dict[View, list[list[Floats2d]]]
+
+# Room that the special pieces take in every sequence.
+N_SPECIAL = 2
+
+
+class EncoderShim(TorchShim):
+    """A DocEncoder together with the tokenizer that feeds it; saved and loaded as one thing.
+
+    architecture (dict): What the config asked for; None where it left the choice open.
+    """
+
+    def __init__(self, architecture: dict[str, Any]) -> None:
+        super().__init__(DocEncoder, role="encoder")
+        self.architecture = architecture
+        self.tokenizer: PieceTokenizer | None = None
+
+    def install(self, config: TransformerConfig, tokenizer: PieceTokenizer) -> DocEncoder:
+        """Build the encoder of a config, which must agree with what the pipeline's config asked for.
+
+        RAISES (ValueError): naming the first setting that disagrees, or a tokenizer with more
+            pieces than the encoder has embeddings.
+        """
+        values = config.to_dict()
+        for key, wanted in self.architecture.items():
+            if wanted is not None and values[key] != wanted:
+                raise ValueError(Errors.E404.format(key=key, wanted=wanted, found=values[key]))
+        if tokenizer.n_pieces > config.n_pieces:
+            found, expected = tokenizer.n_pieces, config.n_pieces
+            raise ValueError(Errors.E405.format(found=found, expected=expected))
+        self.tokenizer = tokenizer
+        encoder = self.materialize(config=values)
+        guard_forks()
+        return encoder  # type: ignore[return-value]
+
+    def materialize(self, **sizes: Any) -> DocEncoder:
+        return super().materialize(**sizes)  # type: ignore[return-value]
+
+    def extra_state(self) -> dict[str, Any]:
+        return {"tokenizer": self.tokenizer.to_bytes()} if self.tokenizer else {}
+
+    def load_extra_state(self, extra: dict[str, Any]) -> None:
+        self.tokenizer = PieceTokenizer.from_bytes(extra["tokenizer"])
+        guard_forks()
+
+
+def build_transformer_v1(
+    width: int | None = None,
+    depth: int | None = None,
+    n_heads: int | None = None,
+    ffn_width: int | None = None,
+    max_length: int | None = None,
+    positions: Literal["learned", "sinusoidal", "rope", "alibi"] | None = None,
+    norm: Literal["layer", "rms"] | None = None,
+    norm_position: Literal["pre", "post"] | None = None,
+    activation: Literal["gelu", "relu", "swiglu", "geglu"] | None = None,
+    dropout: float | None = None,
+    window: int = 384,
+    stride: int = 320,
+) -> Model[list[Doc], list[Floats2d]]:
+    """Build our Transformer as a thinc layer (registered as `spacy_llm_tasks.Transformer.v1`).
+
+    Every setting of the architecture may be left open (null): a checkpoint then decides it, and
+    without a checkpoint the defaults of `nn.TransformerConfig` do. A setting that is given must
+    agree with the checkpoint.
+
+    width, depth, n_heads, ffn_width (int): Sizes of the encoder.
+    max_length (int): Positions that the encoder knows, special pieces included.
+    positions, norm, norm_position, activation (str): See `nn.TransformerConfig`.
+    dropout (float): Rate in training, if the pipeline's `[training] dropout` never sets one.
+    window, stride (int): Long docs are read in windows of this many pieces, this many pieces apart.
+        Both are cut to what `max_length` leaves room for.
+    RETURNS (Model[List[Doc], List[Floats2d]]): One row of `width` numbers per token.
+    """
+    if not 0 < stride <= window:
+        raise ValueError(Errors.E406.format(window=window, stride=stride))
+    architecture = {
+        "width": width,
+        "depth": depth,
+        "n_heads": n_heads,
+        "ffn_width": ffn_width,
+        "max_length": max_length,
+        "positions": positions,
+        "norm": norm,
+        "norm_position": norm_position,
+        "activation": activation,
+        "dropout": dropout,
+    }
+    return Model(
+        "trf-encoder",
+        forward,
+        dims={"nO": width},
+        attrs={
+            "window": window,
+            "stride": stride,
+            "dropout_rate": None,
+            "view": list(TOKENS),
+            "replace_listener": replace_listener,
+            "replace_listener_cfg": trf_data.replace_listener_cfg,
+        },
+        shims=[EncoderShim(architecture)],
+    )
+
+
+def install(model: Model, config: TransformerConfig, tokenizer: PieceTokenizer) -> DocEncoder:
+    """Give the layer an encoder of this config, randomly initialised, and a tokenizer."""
+    encoder = shim_of(model).install(config, tokenizer)
+    model.set_dim("nO", config.width, force=True)
+    return encoder
+
+
+def shim_of(model: Model) -> EncoderShim:
+    """RETURNS (EncoderShim): The shim of an encoder layer."""
+    return model.shims[0]
+
+
+def forward(
+    model: Model, docs: Sequence[Doc], is_train: bool
+) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
+    """One pass over the docs; the rows of each (of tokens, unless a head asked otherwise)."""
+    view = View(*model.attrs["view"])
+    if not is_train:
+        return predict_views(model, docs, {view})[view], _no_backprop
+    rows, backward = update_views(model, docs, {view})
+
+    def backprop(d_rows: list[Floats2d]) -> list[Doc]:
+        backward({view: [d_rows]})
+        return []
+
+    return rows[view], backprop
+
+
+def replace_listener(encoder: Model, listener: Model, component: Any) -> Model:
+    """Called by `nlp.replace_listeners`: the head's own encoder gives what its listener gave.
+
+    encoder (Model): A copy of the shared encoder layer.
+    listener (Model): The listener that it replaces.
+    component (EncoderComponent): The shared encoder.
+    RETURNS (Model): The layer to put in the listener's place.
+    """
+    if trf_data.is_listener(listener):
+        return trf_data.with_trf_data(encoder)
+    encoder.attrs["view"] = list(getattr(listener, "view", TOKENS))
+    return encoder
+
+
+def predict_views(model: Model, docs: Sequence[Doc], views: set[View]) -> Views:
+    """Encode docs without a graph.
+
+    docs (Sequence[Doc]): At least one doc.
+    views (set[View]): What to read off the pass.
+    RETURNS (dict): For each view one array per doc, which owns its memory.
+    """
+    shim = shim_of(model)
+    with shim.predicting() as encoder:
+        batch = _prepare(model, docs)
+        tensors = encoder(batch, views)
+    return {
+        view: [rows.copy() for rows in _split(tensor, view, batch)]
+        for view, tensor in tensors.items()
+    }
+
+
+def update_views(
+    model: Model, docs: Sequence[Doc], views: set[View]
+) -> tuple[Views, Callable[[Gradients], None]]:
+    """Encode docs in training mode.
+
+    docs (Sequence[Doc]): At least one doc.
+    views (set[View]): What to read off the pass.
+    RETURNS (tuple): The rows, as for `predict_views`, and a function that takes, for each view, the
+        gradients of everyone who read it, sums them and runs backward once.
+    """
+    encoder = shim_of(model).training(model.attrs["dropout_rate"])
+    batch = _prepare(model, docs)
+    tensors = encoder(batch, views)
+
+    def backward(gradients: Gradients) -> None:
+        roots, grads = [], []
+        for view, answers in gradients.items():
+            if tensors[view].requires_grad:
+                roots.append(tensors[view])
+                grads.append(_sum(answers, tensors[view]))
+        torch.autograd.backward(roots, grads)
+
+    return {view: _split(t.detach(), view, batch) for view, t in tensors.items()}, backward
+
+
+def _prepare(model: Model, docs: Sequence[Doc]):
+    shim = shim_of(model)
+    encoder: Any = shim.module
+    if shim.tokenizer is None:
+        raise ValueError(Errors.E401.format(role="encoder"))
+    room = encoder.config.max_length - N_SPECIAL
+    window = min(model.attrs["window"], room)
+    stride = min(model.attrs["stride"], window)
+    return prepare(docs, shim.tokenizer, window=window, stride=stride)
+
+
+def _split(tensor: Tensor, view: View, batch: Any) -> list[Floats2d]:
+    """Cut the rows of a view into one array per doc."""
+    if view.kind == "cls":
+        lengths = np.ones(batch.n_docs, dtype=np.int64)
+    else:
+        lengths = batch.token_lengths if view.kind == "tokens" else batch.piece_lengths
+    rows = torch2xp(tensor)
+    ends = np.cumsum(lengths).tolist()
+    return [rows[end - n : end] for end, n in zip(ends, lengths.tolist(), strict=True)]
+
+
+def _sum(answers: list[list[Floats2d]], like: Tensor) -> Tensor:
+    total = torch.zeros_like(like)
+    for d_rows in answers:
+        parts = [xp2torch(d, device=like.device) for d in d_rows if d.shape[0]]
+        if parts:
+            total += torch.cat(parts)
+    return total
+
+
+def _no_backprop(d_rows: list[Floats2d]) -> list[Doc]:
+    return []

@@ -1,0 +1,104 @@
+"""The layer through which a head reads the shared encoder."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+from weakref import WeakKeyDictionary
+
+from spacy.pipeline.tok2vec import Tok2VecListener
+from spacy.tokens import Doc
+from thinc.api import Model
+from thinc.types import Floats2d
+
+from ..errors import Errors
+from .doc_encoder import TOKENS, View
+
+# Rows other than one per token have no place on a Doc that would not be saved with it. They live
+# here from the encoder's pass until the Doc is gone, one table per encoder name.
+_side_table: WeakKeyDictionary[Doc, dict[tuple[str, View], Floats2d]] = WeakKeyDictionary()
+
+
+def remember(doc: Doc, encoder: str, view: View, rows: Floats2d) -> None:
+    """Keep a view of a doc for the listeners of this encoder, for as long as the doc lives."""
+    _side_table.setdefault(doc, {})[encoder, view] = rows
+
+
+def recall(doc: Doc, encoder: str, view: View) -> Floats2d | None:
+    """RETURNS (Floats2d): The rows that `remember` was given, or None."""
+    return _side_table.get(doc, {}).get((encoder, view))
+
+
+class Listener(Tok2VecListener):
+    """A `Tok2VecListener` that can also ask for pieces, the CLS state or an inner layer.
+
+    In training it is fed by the encoder's `update`; in prediction it reads `doc.tensor`, or the
+    side table for what is no row per token. Like spaCy's own listener it gives zeros for a doc that
+    no encoder has read, since stock components infer their shapes that way; `require_read` tells.
+
+    upstream (str): Name of the encoder component, or "*" for any.
+    width (int): Width of the rows, or None to take it from the encoder.
+    view (View): What to read.
+    """
+
+    # `spacy debug model` finds the upstream component by this name.
+    name = "llm-tasks-transformer-listener"
+
+    def __init__(self, upstream: str, width: int | None, view: View) -> None:
+        super().__init__(upstream_name=upstream, width=width)  # type: ignore[arg-type]
+        self._func = forward
+        self.view = view
+        self.encoder_name = upstream
+
+
+def build_listener_v1(
+    upstream: str = "*",
+    width: int | None = None,
+    output: Literal["tokens", "pieces", "cls"] = "tokens",
+    layer: int = -1,
+) -> Model[list[Doc], list[Floats2d]]:
+    """Build a listener (registered as `spacy_llm_tasks.Listener.v1`).
+
+    upstream (str): Name of the encoder component, or "*" for any.
+    width (int): Width of the rows; null takes it from the encoder.
+    output (str): "tokens": a row per token; "pieces": a row per piece; "cls": one row per doc.
+    layer (int): -1 for the encoder's output, 0 for its embeddings, k for block k.
+    """
+    return Listener(upstream, width, View(output, layer))
+
+
+def require_read(model: Model, docs: Sequence[Doc]) -> None:
+    """Check that the shared encoder has read all docs, if the model listens to one at all.
+
+    model (Model): The model of a head.
+    docs (Sequence[Doc]): Docs to predict on.
+    RAISES (ValueError): if a doc has tokens but no rows.
+    """
+    for node in model.walk():
+        if isinstance(node, Tok2VecListener):
+            if any(len(doc) and doc.tensor.size == 0 for doc in docs):
+                raise ValueError(Errors.E407.format(upstream=node.upstream_name))
+
+
+def forward(
+    model: Listener, docs: Sequence[Doc], is_train: bool
+) -> tuple[list[Floats2d], Callable]:
+    """Hand over the rows of the encoder's pass over these docs."""
+    if is_train and model._batch_id is not None:
+        model.verify_inputs(docs)
+        return model._outputs, model._backprop  # type: ignore[return-value]
+    return [_stored_rows(model, doc) for doc in docs], _no_backprop
+
+
+def _stored_rows(model: Listener, doc: Doc) -> Floats2d:
+    if model.view == TOKENS:
+        if doc.tensor.size == 0:
+            return model.ops.alloc2f(len(doc), model.get_dim("nO"))
+        return doc.tensor
+    rows = recall(doc, model.encoder_name, model.view)
+    if rows is None:
+        view = f"{model.view.kind} of layer {model.view.layer}"
+        raise ValueError(Errors.E408.format(upstream=model.upstream_name, view=view))
+    return rows
+
+
+def _no_backprop(d_rows: list[Floats2d]) -> list[Doc]:
+    return []

@@ -1,0 +1,150 @@
+"""Torch modules inside thinc models: no pickle, learning-rate groups, dropout at run time."""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any
+
+import srsly
+import torch
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from thinc.api import torch2xp, xp2torch
+from thinc.shims.pytorch import PyTorchShim
+from thinc.util import get_torch_default_device
+from torch import Tensor, nn
+
+from ..errors import Errors
+
+
+class TorchShim(PyTorchShim):
+    """Hold a torch module that is built late, from sizes known only at initialisation.
+
+    thinc's own shim saves with pickle, ignores the pipeline's dropout, gives every parameter one
+    learning rate and leaves the module in training mode after a prediction. This one does not.
+
+    build (Callable[..., nn.Module]): Makes the module from the keyword sizes given to `materialize`.
+        A module-level function, class or `functools.partial`, so that the shim can be pickled.
+    role (str): "encoder" or "head": the learning-rate group of the parameters.
+    """
+
+    def __init__(self, build: Callable[..., nn.Module], *, role: str) -> None:
+        super().__init__(None)
+        self.build = build
+        self.role = role
+
+    @property
+    def module(self) -> nn.Module:
+        """The torch module. RAISES (ValueError): if it has not been built yet."""
+        if self._model is None:
+            raise ValueError(Errors.E401.format(role=self.role))
+        return self._model
+
+    @property
+    def is_built(self) -> bool:
+        return self._model is not None
+
+    def materialize(self, **sizes: Any) -> nn.Module:
+        """Build the module and remember the sizes, which are saved with its weights."""
+        self.cfg = {"sizes": sizes}
+        self._model = self.build(**sizes).to(get_torch_default_device())
+        return self._model
+
+    @contextmanager
+    def predicting(self):
+        """Run in evaluation mode without a graph, and leave the module in evaluation mode."""
+        if self.module.training:
+            self.module.eval()
+        with torch.no_grad():
+            yield self.module
+
+    def training(self, dropout: float | None) -> nn.Module:
+        """The module in training mode, with the given dropout rate (None: the module's own)."""
+        module = self.module
+        if not module.training:
+            module.train()
+        set_dropout = getattr(module, "set_dropout", None)
+        if set_dropout is not None:
+            set_dropout(dropout)
+        return module
+
+    def finish_update(self, optimizer: Any) -> None:
+        """Step every parameter that has a gradient, by its learning-rate group, and clear it."""
+        if self._model is None:
+            return
+        named = [(n, p) for n, p in self._model.named_parameters() if p.grad is not None]
+        if not named:
+            return
+        clip_norm = getattr(optimizer, "clip_norm", None)
+        if clip_norm:
+            nn.utils.clip_grad_norm_([p for _, p in named], clip_norm)
+        options_for = getattr(optimizer, "options_for", None)
+        for name, parameter in named:
+            options = options_for(**self._group(name, parameter)) if options_for else {}
+            stepped, _ = optimizer(
+                (self.id, name), torch2xp(parameter.data), torch2xp(parameter.grad), **options
+            )
+            parameter.data = xp2torch(stepped, device=parameter.device)
+            parameter.grad = None
+
+    def _group(self, name: str, parameter: Tensor) -> dict[str, Any]:
+        layer_of = getattr(self._model, "layer_of", None)
+        return {
+            "role": self.role,
+            "name": name,
+            "ndim": parameter.ndim,
+            "layer": layer_of(name) if layer_of else None,
+            "depth": self._model.depth if layer_of else None,  # type: ignore[union-attr]
+        }
+
+    @contextmanager
+    def use_params(self, params: dict):
+        """Averaged parameters never reach torch modules: configs keep `use_averages` off."""
+        yield
+
+    def to_device(self, device_type: str, device_id: int) -> None:
+        if self._model is not None:
+            self._model.to("cpu" if device_type == "cpu" else f"cuda:{device_id}")
+
+    def extra_state(self) -> dict[str, Any]:
+        """What else belongs to the module and is saved with it (msgpack types only)."""
+        return {}
+
+    def load_extra_state(self, extra: dict[str, Any]) -> None:
+        """Take back what `extra_state` gave, after the module was built."""
+
+    def to_bytes(self) -> bytes:
+        if self._model is None:
+            return srsly.msgpack_dumps({})
+        return srsly.msgpack_dumps(
+            {
+                "sizes": self.cfg["sizes"],
+                "extra": self.extra_state(),
+                "state": save_safetensors(contiguous_state(self._model)),
+            }
+        )
+
+    def from_bytes(self, bytes_data: bytes) -> "TorchShim":
+        msg = srsly.msgpack_loads(bytes_data)
+        if msg:
+            self.materialize(**msg["sizes"])
+            self.load_extra_state(msg["extra"])
+            load_state(self.module, load_safetensors(msg["state"]))
+        return self
+
+
+def contiguous_state(module: nn.Module) -> dict[str, Tensor]:
+    """RETURNS (dict): the module's state as contiguous CPU tensors, as safetensors needs it."""
+    return {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
+
+
+def load_state(module: nn.Module, state: dict[str, Tensor]) -> None:
+    """Put weights into a module. RAISES (ValueError): naming the first key that does not fit."""
+    own = module.state_dict()
+    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    if missing or unknown:
+        raise ValueError(Errors.E402.format(missing=missing[:3], unknown=unknown[:3]))
+    for key, value in own.items():
+        if value.shape != state[key].shape:
+            found, expected = tuple(state[key].shape), tuple(value.shape)
+            raise ValueError(Errors.E403.format(key=key, found=found, expected=expected))
+    module.load_state_dict(state)

@@ -1,0 +1,119 @@
+"""Loss and decoding of a band of span scores, vectorised over the batch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from .span_head import NO_SPAN, shifted
+
+
+@dataclass(frozen=True)
+class SpanTargets:
+    """Gold spans of a batch, in rows of its packed tokens.
+
+    lengths (ndarray): (B,) tokens of each doc.
+    first, offset, label (ndarray): (G,) first token, last minus first token and label of each span.
+    annotated (ndarray): (N,) bool, which tokens have gold annotation at all.
+    """
+
+    lengths: np.ndarray
+    first: np.ndarray
+    offset: np.ndarray
+    label: np.ndarray
+    annotated: np.ndarray
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Scored spans in rows of the packed tokens of a batch: (K,) each; `last` is included."""
+
+    first: np.ndarray
+    last: np.ndarray
+    label: np.ndarray
+    score: np.ndarray
+
+
+def span_loss(logits: Tensor, targets: SpanTargets) -> Tensor:
+    """Softplus of the best wrong span plus softplus of the worst right one, per doc and label.
+
+    With soft maxima: log(1 + sum of exp over wrong spans) + log(1 + sum of exp(-s) over right ones),
+    which pulls right spans above 0 and pushes wrong ones below it without weights for the many
+    wrong ones (Su et al. 2022, arXiv 2208.02955).
+
+    logits (Tensor): (N, S, L) scores.
+    targets (SpanTargets): The gold spans; those longer than S tokens are left out.
+    RETURNS (Tensor): The sum over labels, averaged over docs.
+    """
+    n_rows, size, n_labels = logits.shape
+    kept = targets.offset < size
+    index = [torch.from_numpy(a[kept]).to(logits.device) for a in _cells(targets)]
+    first, offset, label = index
+    n_docs = len(targets.lengths)
+    docs = torch.from_numpy(np.repeat(np.arange(n_docs), targets.lengths)).to(logits.device)
+
+    # Spans that touch a token without annotation teach nothing.
+    known = torch.from_numpy(targets.annotated).to(logits)
+    covered = shifted(known.unsqueeze(1), size).squeeze(2).cumprod(dim=1) > 0  # (N, S)
+    wrong = logits.masked_fill(~covered.unsqueeze(2), NO_SPAN)
+    wrong = wrong.index_put((first, offset, label), wrong.new_full((), NO_SPAN))
+    per_row = wrong.logsumexp(dim=1)  # (N, L)
+    loss = softplus(_segment_logsumexp(per_row, docs, n_docs)).sum()
+
+    right = logits[first, offset, label]
+    group = docs[first] * n_labels + label
+    per_group = _segment_logsumexp(-right.unsqueeze(1), group, n_docs * n_labels)
+    return (loss + softplus(per_group).sum()) / n_docs
+
+
+def _cells(targets: SpanTargets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return targets.first, targets.offset, targets.label
+
+
+def _segment_logsumexp(values: Tensor, segments: Tensor, n_segments: int) -> Tensor:
+    """(N, C) values in segments (N,) -> (n_segments, C); `NO_SPAN` for an empty segment."""
+    index = segments.unsqueeze(1).expand_as(values)
+    top = values.new_full((n_segments, values.shape[1]), NO_SPAN)
+    top = top.scatter_reduce(0, index, values.detach(), "amax")
+    summed = torch.zeros_like(top).index_add(0, segments, (values - top[segments]).exp())
+    return top + summed.clamp(min=torch.finfo(top.dtype).tiny).log()
+
+
+def candidate_spans(logits: Tensor, *, threshold: float, one_label: bool) -> Spans:
+    """All spans that score above a threshold, best first.
+
+    logits (Tensor): (N, S, L) scores.
+    threshold (float): The score to exceed.
+    one_label (bool): Keep only the best label of a span.
+    """
+    if one_label:
+        best, label = logits.max(dim=2)
+        first, offset = torch.nonzero(best > threshold, as_tuple=True)
+        label, score = label[first, offset], best[first, offset]
+    else:
+        first, offset, label = torch.nonzero(logits > threshold, as_tuple=True)
+        score = logits[first, offset, label]
+    order = torch.argsort(score, descending=True, stable=True)
+    arrays = [t[order].cpu().numpy() for t in (first, first + offset, label, score)]
+    return Spans(*arrays)
+
+
+def without_overlaps(spans: Spans, n_rows: int) -> Spans:
+    """Keep the best spans that share no token with a better one, in text order.
+
+    spans (Spans): Candidates, best first. Only these few are looped over.
+    n_rows (int): N, the tokens of the batch.
+    """
+    taken = np.zeros(n_rows, dtype=bool)
+    kept = []
+    pairs = zip(spans.first.tolist(), spans.last.tolist(), strict=True)
+    for index, (first, last) in enumerate(pairs):
+        if not taken[first : last + 1].any():
+            taken[first : last + 1] = True
+            kept.append(index)
+    chosen = np.array(sorted(kept, key=lambda i: spans.first[i]), dtype=np.int64)
+    return Spans(
+        spans.first[chosen], spans.last[chosen], spans.label[chosen], spans.score[chosen]
+    )

@@ -1,0 +1,136 @@
+"""A task's head as a thinc layer: rows from any upstream into the torch module of the head.
+
+The head sees one packed batch, `HeadBatch`, and returns a tensor. Gradients cross the border between
+torch and thinc twice: into the logits (from the task's loss) and out of the rows (to the upstream).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from spacy.tokens import Doc
+from thinc.api import Model, torch2xp, xp2torch
+from thinc.types import Floats2d
+from torch import Tensor, nn
+
+from ..errors import Errors
+from ..nn.packing import Packing
+from .shim import TorchShim
+
+ROWS = "rows"
+
+
+@dataclass(frozen=True)
+class HeadBatch:
+    """What a head reads.
+
+    rows (Tensor): (N, W) the upstream's rows of all docs, end to end.
+    lengths (ndarray): (B,) rows of each doc.
+    features (Tensor): (M, F) int64 hashes of lexical attributes of all tokens, or None.
+    token_lengths (ndarray): (B,) tokens of each doc; the same as `lengths` where rows are tokens.
+    """
+
+    rows: Tensor
+    lengths: np.ndarray
+    features: Tensor | None
+    token_lengths: np.ndarray
+
+    @property
+    def row_docs(self) -> Tensor:
+        """RETURNS (Tensor): (N,) the doc of each row."""
+        docs = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        return torch.from_numpy(docs).to(self.rows.device)
+
+    @property
+    def packing(self) -> Packing:
+        """RETURNS (Packing): The docs as sequences of rows, empty docs left out."""
+        return Packing.from_lengths(self.lengths[self.lengths > 0], device=self.rows.device)
+
+
+def task_model(
+    tok2vec: Model[list[Doc], list[Floats2d]],
+    build: Callable[..., nn.Module],
+    *,
+    features: Sequence[str] = (),
+) -> Model[list[Doc], Tensor]:
+    """Put a torch head on an upstream.
+
+    tok2vec (Model[List[Doc], List[Floats2d]]): Any layer that gives rows: one of our listeners, a
+        stock listener, or an encoder of the head's own.
+    build (Callable): Makes the head's module from the keywords `width` and `n_labels`. Module-level
+        function, class or `functools.partial` of one. The module maps a HeadBatch to a tensor.
+    features (Sequence[str]): Lexical attributes ("SHAPE", "PREFIX", ...) that the head reads too.
+    RETURNS (Model[List[Doc], Tensor]): The head.
+    """
+    model: Model[list[Doc], Tensor] = Model(
+        "task-head",
+        forward,
+        layers=[tok2vec],
+        refs={"tok2vec": tok2vec},
+        attrs={"features": list(features), "dropout_rate": None},
+        shims=[TorchShim(build, role="head")],
+    )
+    return model
+
+
+def build_head(model: Model, docs: list[Doc], *, n_labels: int) -> nn.Module:
+    """Initialise the upstream, if it is the head's own, and build the head's module for its width.
+
+    model (Model): What `task_model` made.
+    docs (List[Doc]): A sample of docs.
+    n_labels (int): The number of labels.
+    RETURNS (nn.Module): The module, randomly initialised.
+    RAISES (ValueError): if the upstream's width is not known.
+    """
+    tok2vec = model.get_ref("tok2vec")
+    tok2vec.initialize(X=docs)
+    if not tok2vec.has_dim("nO"):
+        raise ValueError(Errors.E415.format(upstream=tok2vec.name))
+    shim: TorchShim = model.shims[0]
+    return shim.materialize(width=tok2vec.get_dim("nO"), n_labels=n_labels)
+
+
+def forward(
+    model: Model, docs: Sequence[Doc], is_train: bool
+) -> tuple[Tensor, Callable[[Tensor], list[Doc]]]:
+    """Logits for a batch of docs, and the way back for their gradient."""
+    shim: TorchShim = model.shims[0]
+    rows, backprop_rows = model.get_ref("tok2vec")(docs, is_train)
+    device = shim.device
+    batch = _batch(rows, docs, model.attrs["features"], device)
+    if not is_train:
+        with shim.predicting() as head:
+            return head(batch), _no_backprop
+    batch.rows.requires_grad_(True)
+    logits = shim.training(model.attrs["dropout_rate"])(batch)
+
+    def backprop(d_logits: Tensor) -> list[Doc]:
+        torch.autograd.backward([logits], [d_logits])
+        gradient = batch.rows.grad
+        if gradient is None:
+            gradient = torch.zeros_like(batch.rows)
+        ends = np.cumsum(batch.lengths)
+        d_rows = torch2xp(gradient)
+        backprop_rows([d_rows[e - n : e] for e, n in zip(ends, batch.lengths, strict=True)])
+        return []
+
+    return logits.detach(), backprop
+
+
+def _batch(
+    rows: Sequence[Floats2d], docs: Sequence[Doc], attrs: list[str], device: torch.device
+) -> HeadBatch:
+    xp_rows = [xp2torch(r, device=device) for r in rows]
+    lengths = np.fromiter((len(r) for r in rows), dtype=np.int64, count=len(docs))
+    token_lengths = np.fromiter((len(doc) for doc in docs), dtype=np.int64, count=len(docs))
+    features = None
+    if attrs:
+        hashes = [doc.to_array(attrs).reshape(len(doc), len(attrs)) for doc in docs]
+        features = torch.from_numpy(np.concatenate(hashes).view(np.int64)).to(device)
+    # A copy of its own, so that no upstream sees its rows change or require gradients.
+    return HeadBatch(torch.cat(xp_rows), lengths, features, token_lengths)
+
+
+def _no_backprop(d_logits: Tensor) -> list[Doc]:
+    return []

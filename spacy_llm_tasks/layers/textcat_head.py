@@ -1,0 +1,145 @@
+"""Category scores of a doc: pooled rows through a linear layer, plus a bag of hashed n-grams.
+
+The n-grams cost almost nothing and carry what a small encoder loses, the exact words: the idea of
+fastText (Joulin et al. 2016, arXiv 1607.01759) and of spaCy's TextCatEnsemble.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import torch
+from spacy.tokens import Doc
+from thinc.api import Model
+from thinc.types import Floats2d
+from torch import Tensor, nn
+
+from .views import ask_for
+from .task_head import HeadBatch, task_model
+
+Pooling = Literal["mean", "max", "attention", "cls", "pieces"]
+
+# The attribute whose hashes make the n-grams, and the number of their buckets.
+NGRAM_ATTR = "LOWER"
+N_BUCKETS = 2**18
+
+
+class TextCatHead(nn.Module):
+    """Pool, normalise nothing, score.
+
+    width (int): W, the width of the rows.
+    n_labels (int): L.
+    pooling (str): How the rows of a doc become one. "cls" and "pieces" are means too, over the
+        rows that a listener of that kind gives.
+    hidden_width (int): Width of a hidden layer before the scores, 0 for none.
+    ngram_size (int): Longest n-gram of the linear part, 0 for no linear part.
+    dropout (float): Rate on the pooled vector, unless the pipeline sets another.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        n_labels: int,
+        pooling: Pooling,
+        hidden_width: int,
+        ngram_size: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.pooling = pooling
+        self.attention = nn.Linear(width, 1) if pooling == "attention" else None
+        self.hidden = nn.Sequential(nn.Linear(width, hidden_width), nn.GELU())
+        if not hidden_width:
+            self.hidden = nn.Sequential()
+        self.dropout = nn.Dropout(dropout)
+        self.default_dropout = dropout
+        self.scores = nn.Linear(hidden_width or width, n_labels)
+        self.ngram_size = ngram_size
+        self.ngrams = nn.EmbeddingBag(N_BUCKETS, n_labels, mode="mean") if ngram_size else None
+        if self.ngrams is not None:
+            nn.init.zeros_(self.ngrams.weight)
+
+    def set_dropout(self, rate: float | None) -> None:
+        self.dropout.p = self.default_dropout if rate is None else rate
+
+    def forward(self, batch: HeadBatch) -> Tensor:
+        """RETURNS (Tensor): (B, L) scores, before softmax or sigmoid; docs may be empty."""
+        pooled = self.dropout(self.hidden(self.dropout(self._pool(batch))))
+        scores = self.scores(pooled)
+        if self.ngrams is not None and batch.features is not None:
+            scores = scores + self.ngrams(*self._ngrams(batch))
+        return scores
+
+    def _pool(self, batch: HeadBatch) -> Tensor:
+        rows, docs = batch.rows, batch.row_docs
+        pooled = rows.new_zeros((len(batch.lengths), rows.shape[1]))
+        if self.pooling == "max":
+            index = docs.unsqueeze(1).expand_as(rows)
+            return pooled.scatter_reduce(0, index, rows, "amax", include_self=False)
+        if self.attention is not None:
+            weights = segment_softmax(self.attention(rows).squeeze(1), docs, len(batch.lengths))
+            return pooled.index_add(0, docs, rows * weights.unsqueeze(1))
+        counts = torch.from_numpy(batch.lengths).to(rows).clamp(min=1).unsqueeze(1)
+        return pooled.index_add(0, docs, rows) / counts
+
+    def _ngrams(self, batch: HeadBatch) -> tuple[Tensor, Tensor]:
+        """Buckets of all n-grams of the batch, doc by doc, and where each doc's begin."""
+        words = batch.features[:, 0]  # type: ignore[index]
+        lengths = torch.from_numpy(batch.token_lengths).to(words.device)
+        docs = torch.repeat_interleave(lengths)
+        grams, owners, gram = [words], [docs], words
+        for size in range(2, self.ngram_size + 1):
+            # Mix in the next word; multiplication by an odd constant spreads 64-bit hashes.
+            gram = gram[:-1] * 0x9E3779B1 + words[size - 1 :]
+            same = docs[size - 1 :] == docs[: len(gram)]
+            grams.append(gram[same])
+            owners.append(docs[: len(gram)][same])
+        owner, order = torch.cat(owners).sort(stable=True)
+        buckets = (torch.cat(grams)[order] >> 20) % N_BUCKETS
+        offsets = torch.searchsorted(owner, torch.arange(len(lengths), device=owner.device))
+        return buckets, offsets
+
+
+def segment_softmax(values: Tensor, segments: Tensor, n_segments: int) -> Tensor:
+    """Softmax within runs.
+
+    values (Tensor): (N,) scores.
+    segments (Tensor): (N,) int64, the segment of each.
+    n_segments (int): How many there are.
+    RETURNS (Tensor): (N,) weights that sum to 1 in each segment.
+    """
+    top = values.new_full((n_segments,), -torch.inf)
+    top = top.scatter_reduce(0, segments, values.detach(), "amax")
+    exponents = (values - top[segments]).exp()
+    total = values.new_zeros(n_segments).index_add(0, segments, exponents)
+    return exponents / total[segments]
+
+
+def build_textcat_head_v1(
+    tok2vec: Model[list[Doc], list[Floats2d]],
+    pooling: Pooling = "mean",
+    hidden_width: int = 0,
+    ngram_size: int = 2,
+    dropout: float = 0.1,
+) -> Model[list[Doc], Tensor]:
+    """Build the text classification head (registered as `spacy_llm_tasks.TextCatHead.v1`).
+
+    tok2vec (Model[List[Doc], List[Floats2d]]): The upstream.
+    pooling (str): "mean", "max" or "attention" over the token rows of any upstream; "cls" or
+        "pieces" (mean over pieces) over rows that only a `trf_encoder` gives.
+    hidden_width (int): Width of a hidden layer, 0 for none.
+    ngram_size (int): Longest n-gram of the linear part, 0 for none.
+    dropout (float): Rate in training, if the pipeline's `[training] dropout` never sets one.
+    RAISES (ValueError): if the pooling needs an upstream that this one is not.
+    """
+    if pooling in ("cls", "pieces"):
+        ask_for(tok2vec, pooling)
+    build = partial(
+        TextCatHead,
+        pooling=pooling,
+        hidden_width=hidden_width,
+        ngram_size=ngram_size,
+        dropout=dropout,
+    )
+    return task_model(tok2vec, build, features=[NGRAM_ATTR] if ngram_size else [])

@@ -1,0 +1,326 @@
+"""`trf_encoder`: reads a batch of docs once, for every component that listens to it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import srsly
+from spacy import util
+from spacy.language import Language
+from spacy.pipeline.tok2vec import Tok2Vec, Tok2VecListener
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.vocab import Vocab
+from thinc.api import Config, Model, Optimizer, set_dropout_rate
+from thinc.types import Floats2d
+
+from ..errors import Errors
+from ..layers import trf_data
+from ..layers.doc_encoder import TOKENS, View
+from ..layers.encoder import Gradients, Views, install, predict_views, shim_of, update_views
+from ..layers.listener import Listener, remember
+from ..nn.config import TransformerConfig
+from ..tokenization.tokenizer import PieceTokenizer
+from . import encoder_files
+
+DEFAULT_ENCODER_MODEL = Config().from_str(
+    """
+    [model]
+    @architectures = "spacy_llm_tasks.Transformer.v1"
+    """
+)["model"]
+
+# Docs are encoded in groups of about this many characters, so that `nlp.pipe` with large buffers
+# of large docs keeps a bounded number of states in memory.
+CHARACTERS_PER_GROUP = 250_000
+
+
+@Language.factory(
+    "trf_encoder", assigns=["doc.tensor"], default_config={"model": DEFAULT_ENCODER_MODEL}
+)
+def make_encoder(
+    nlp: Language, name: str, model: Model[list[Doc], list[Floats2d]]
+) -> "EncoderComponent":
+    """Make the shared encoder.
+
+    model (Model[List[Doc], List[Floats2d]]): `spacy_llm_tasks.Transformer.v1`.
+    """
+    return EncoderComponent(nlp.vocab, model, name)
+
+
+class EncoderComponent(Tok2Vec):
+    """The shared encoder: one row per token on `doc.tensor`, and gradients from all who listen.
+
+    It is a `spacy.pipeline.tok2vec.Tok2Vec`, so every stock component trains and predicts on it
+    through `spacy.Tok2VecListener.v1`, and through `spacy-transformers.TransformerListener.v1` too.
+    It differs where the stock one loses something: the gradients of all listeners are summed and run
+    backward once, whichever of them answered; docs are batched by size; dropout reaches torch.
+
+    vocab (Vocab): The shared vocabulary.
+    model (Model[List[Doc], List[Floats2d]]): The encoder layer.
+    name (str): The component's name, which listeners call their upstream.
+    """
+
+    def __init__(self, vocab: Vocab, model: Model, name: str = "transformer") -> None:
+        super().__init__(vocab, model, name)
+        self._pending: _PendingUpdate | None = None
+
+    # Listening -----------------------------------------------------------------------------------
+
+    def find_listeners(self, component: Any) -> None:
+        """Link every layer of a component that listens to this encoder, of whichever kind."""
+        if not isinstance(getattr(component, "model", None), Model):
+            return
+        for node in component.model.walk():
+            if getattr(node, "upstream_name", None) not in ("*", self.name):
+                continue
+            if isinstance(node, Tok2VecListener) or trf_data.is_listener(node):
+                self.add_listener(node, component.name)
+                if isinstance(node, Listener):
+                    node.encoder_name = self.name
+        self._set_listener_widths()
+
+    def _set_listener_widths(self) -> None:
+        if self.model.has_dim("nO"):
+            width = self.model.get_dim("nO")
+            for listener in self.listeners:
+                if listener.has_dim("nO") and listener.get_dim("nO") != width:
+                    found = listener.get_dim("nO")
+                    raise ValueError(Errors.E409.format(found=found, width=width, name=self.name))
+                listener.set_dim("nO", width, force=True)
+
+    @property
+    def views(self) -> set[View]:
+        """RETURNS (set[View]): What the linked listeners read, token rows always included."""
+        return {TOKENS} | {n.view for n in self.listeners if isinstance(n, Listener)}
+
+    # Predicting ----------------------------------------------------------------------------------
+
+    def predict(self, docs: Iterable[Doc]) -> Views:  # type: ignore[override]
+        """Encode docs without changing them.
+
+        docs (Iterable[Doc]): Any docs, empty ones included.
+        RETURNS (Dict[View, List[Floats2d]]): For each view that somebody reads, one array per doc.
+        """
+        self._flush()
+        docs, views = list(docs), self.views
+        rows: Views = {view: [] for view in views}
+        for group in _groups(docs):
+            for view, group_rows in predict_views(self.model, group, views).items():
+                rows[view].extend(group_rows)
+        return rows
+
+    def set_annotations(self, docs: Sequence[Doc], rows: Views) -> None:  # type: ignore[override]
+        """Write the token rows to `doc.tensor` and keep the other views for the listeners."""
+        for view, arrays in rows.items():
+            for doc, array in zip(docs, arrays, strict=True):
+                if view == TOKENS:
+                    doc.tensor = array
+                else:
+                    remember(doc, self.name, view, array)
+        if any(trf_data.is_listener(listener) for listener in self.listeners):
+            trf_data.annotate(docs, rows[TOKENS])
+
+    # Training ------------------------------------------------------------------------------------
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Encode a training batch and hand it to the listeners, whose gradients are awaited.
+
+        Backward runs once for all of them: at `finish_update`, or before the next `update`.
+
+        examples (Iterable[Example]): A batch of examples.
+        drop (float): The dropout rate.
+        sgd (Optimizer): Steps the encoder as soon as every listener has answered. spaCy's training
+            loop gives none and calls `finish_update` itself.
+        losses (Dict[str, float]): Takes the sum of the squared gradients under the component's name,
+            as spaCy's `tok2vec` reports it.
+        RETURNS (Dict[str, float]): The losses.
+        """
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "EncoderComponent.update")
+        self._flush()
+        docs = [eg.predicted for eg in examples]
+        if not docs:
+            return losses
+        set_dropout_rate(self.model, drop)
+        rows, backward = update_views(self.model, docs, self.views)
+        # A component that annotates later in this update finds its rows without another pass.
+        self.set_annotations(docs, rows)
+        pending = _PendingUpdate(backward, losses, self.name, len(self.listeners))
+        self._pending = pending
+        pending.sgd = sgd
+        batch_id = Tok2VecListener.get_batch_id(docs)
+        for index, listener in enumerate(self.listeners):
+            view = listener.view if isinstance(listener, Listener) else TOKENS
+            collect = partial(self._collect, pending, index, view)
+            if trf_data.is_listener(listener):
+                listener.receive(batch_id, *trf_data.wrap(rows[view], collect))
+            else:
+                listener.receive(batch_id, rows[view], collect)
+        return losses
+
+    def _collect(
+        self, pending: "_PendingUpdate", index: int, view: View, d_rows: list[Floats2d]
+    ) -> list[Doc]:
+        """Take a listener's gradient; once all have answered and a step is due, do it."""
+        pending.add(index, view, d_rows)
+        if pending.sgd is not None and pending.is_complete and pending is self._pending:
+            self._flush()
+        return []
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Run backward for the gradients that have come in and step the encoder's weights.
+
+        `nlp.update(..., sgd=optimizer)` calls this before the heads have answered: the step then
+        waits until they have.
+        """
+        pending = self._pending
+        if pending is not None and not pending.gradients:
+            pending.sgd = sgd
+            self.model.finish_update(sgd)
+            return
+        self._flush()
+        self.model.finish_update(sgd)
+
+    def _flush(self) -> None:
+        """Run the backward pass that is due, and the step if one is waiting for it."""
+        pending, self._pending = self._pending, None
+        if pending is None or not pending.gradients:
+            return
+        pending.run()
+        if pending.sgd is not None:
+            self.model.finish_update(pending.sgd)
+
+    def initialize(  # type: ignore[override]
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        weights: str | Path | None = None,
+        tokenizer: str | Path | None = None,
+    ) -> None:
+        """Fill the encoder from a checkpoint, or with random weights around a tokenizer.
+
+        Settings come from `[initialize.components.NAME]`; a saved pipeline loads without them.
+
+        get_examples (Callable[[], Iterable[Example]]): Gives a sample of training examples.
+        nlp (Language): The pipeline.
+        weights (str / Path): Folder with a published checkpoint (`config.json`,
+            `model.safetensors`, and `tokenizer.json` or `vocab.txt`).
+        tokenizer (str / Path): Folder or `tokenizer.json` to use instead of the checkpoint's own;
+            required without weights.
+        RAISES (ValueError): if there is nothing to initialise from, or the files do not fit.
+        """
+        validate_get_examples(get_examples, "EncoderComponent.initialize")
+        if not list(islice(get_examples(), 1)):
+            raise ValueError(Errors.E410.format(name=self.name))
+        if weights is not None:
+            from ..weights.checkpoint import load_encoder
+
+            config, state = load_encoder(Path(weights))
+            encoder = install(self.model, config, PieceTokenizer.from_folder(tokenizer or weights))
+            encoder.transformer.load_state_dict(state)
+        elif tokenizer is not None:
+            pieces = PieceTokenizer.from_folder(tokenizer)
+            wanted = {k: v for k, v in shim_of(self.model).architecture.items() if v is not None}
+            config = TransformerConfig(
+                n_pieces=pieces.n_pieces, pad_piece=pieces.special.pad, **wanted
+            )
+            install(self.model, config, pieces)
+        elif not shim_of(self.model).is_built:
+            raise ValueError(Errors.E411.format(name=self.name))
+        self._set_listener_widths()
+
+    # Saving --------------------------------------------------------------------------------------
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save the encoder in files of their own: config, tokenizer, memory-mapped weights."""
+        self._flush()
+        serialize = {
+            "cfg": lambda p: srsly.write_json(p, self.cfg),
+            "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
+            "encoder": lambda p: encoder_files.save(p, self.model),
+        }
+        util.to_disk(path, serialize, exclude)
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "EncoderComponent":
+        """Load what `to_disk` saved. RAISES (ValueError): if a file is missing or damaged."""
+        deserialize = {
+            "cfg": lambda p: self.cfg.update(srsly.read_json(p)),
+            "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
+            "encoder": lambda p: encoder_files.load(p, self.model),
+        }
+        util.from_disk(path, deserialize, exclude)
+        self._set_listener_widths()
+        return self
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        self._flush()
+        return super().to_bytes(exclude=exclude)
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "EncoderComponent":
+        super().from_bytes(bytes_data, exclude=exclude)
+        self._set_listener_widths()
+        return self
+
+
+class _PendingUpdate:
+    """A forward pass whose listeners have not all answered yet."""
+
+    def __init__(
+        self,
+        backward: Callable[[Gradients], None],
+        losses: dict[str, float],
+        name: str,
+        n_listeners: int,
+    ) -> None:
+        self.gradients: Gradients = {}
+        self.sgd: Optimizer | None = None
+        self._backward: Callable[[Gradients], None] | None = backward
+        self._losses = losses
+        self._name = name
+        self._waiting = set(range(n_listeners))
+
+    @property
+    def is_complete(self) -> bool:
+        return not self._waiting
+
+    def add(self, index: int, view: View, d_rows: list[Floats2d]) -> None:
+        if self._backward is None:
+            raise ValueError(Errors.E412.format(name=self._name))
+        self.gradients.setdefault(view, []).append(d_rows)
+        self._waiting.discard(index)
+
+    def run(self) -> None:
+        backward, self._backward = self._backward, None
+        answers = [d for many in self.gradients.values() for d_rows in many for d in d_rows]
+        self._losses[self._name] += float(sum((d.ravel() @ d.ravel()) for d in answers))
+        if backward is not None:
+            backward(self.gradients)
+        self.gradients = {}
+
+
+def _groups(docs: Sequence[Doc]) -> Iterable[list[Doc]]:
+    """Cut a buffer of docs into runs of a bounded number of characters."""
+    group: list[Doc] = []
+    size = 0
+    for doc in docs:
+        n_characters = doc[-1].idx + len(doc[-1]) if len(doc) else 0
+        if group and size + n_characters > CHARACTERS_PER_GROUP:
+            yield group
+            group, size = [], 0
+        group.append(doc)
+        size += n_characters
+    if group:
+        yield group

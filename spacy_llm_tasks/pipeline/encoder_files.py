@@ -1,0 +1,58 @@
+"""The encoder's folder inside a saved pipeline: plain files, none of them a pickle.
+
+`encoder.json` holds the architecture, `tokenizer.json` and its two neighbours the tokenizer, and
+`model.safetensors` the weights, which are memory-mapped on load. The weights are written last and under another name first,
+so that a save that breaks off never looks complete.
+"""
+
+import os
+from pathlib import Path
+
+import srsly
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from thinc.api import Model
+
+from ..errors import Errors
+from ..layers.encoder import install, shim_of
+from ..layers.shim import contiguous_state, load_state
+from ..nn.config import TransformerConfig
+from ..tokenization.tokenizer import PieceTokenizer
+
+CONFIG, TOKENIZER, WEIGHTS = "encoder.json", "tokenizer.json", "model.safetensors"
+
+
+def save(path: Path, model: Model) -> None:
+    """Write an encoder layer to a folder.
+
+    path (Path): The folder, made if it does not exist.
+    model (Model): The encoder layer. One that was never initialised leaves an empty folder.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    shim = shim_of(model)
+    if not shim.is_built or shim.tokenizer is None:
+        return
+    srsly.write_json(path / CONFIG, shim.cfg["sizes"]["config"])
+    shim.tokenizer.to_folder(path)
+    unfinished = path / f"{WEIGHTS}.tmp"
+    save_file(contiguous_state(shim.module), unfinished)
+    os.replace(unfinished, path / WEIGHTS)
+
+
+def load(path: Path, model: Model) -> None:
+    """Fill an encoder layer from a folder that `save` wrote.
+
+    RAISES (ValueError): if a file is missing or damaged, or the weights do not fit the config.
+    """
+    if not (path / CONFIG).exists() and not (path / WEIGHTS).exists():
+        return
+    for name in (CONFIG, TOKENIZER, WEIGHTS):
+        if not (path / name).exists():
+            raise ValueError(Errors.E413.format(path=path / name))
+    config = TransformerConfig.from_dict(srsly.read_json(path / CONFIG))
+    encoder = install(model, config, PieceTokenizer.from_folder(path))
+    try:
+        state = load_file(path / WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(Errors.E414.format(path=path / WEIGHTS, error=error)) from None
+    load_state(encoder, state)

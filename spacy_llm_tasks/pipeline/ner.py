@@ -1,0 +1,224 @@
+"""`trf_ner`: named entities, by span scores or by tags, flat or overlapping."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+from thinc.api import Config
+from torch import Tensor, nn
+
+from ..annotations import set_confidences
+from ..errors import Errors
+from ..layers.span_decoding import (
+    Spans,
+    SpanTargets,
+    candidate_spans,
+    span_loss,
+    without_overlaps,
+)
+from ..layers.tag_decoding import decode_tags, tag_loss
+from ..scoring.calibration import fit_logistic, tune_threshold
+from ..scoring.ner import score_ner
+from .gold import GoldSpan, align_spans, annotated_tokens
+from .task import Task, register_task
+
+DEFAULT_NER_MODEL = Config().from_str(
+    """
+    [model]
+    @architectures = "spacy_llm_tasks.SpanHead.v1"
+
+    [model.tok2vec]
+    @architectures = "spacy_llm_tasks.Listener.v1"
+    """
+)["model"]
+
+# Longest span that a head scores when the training data decides, whatever that data holds.
+LONGEST_SPAN = 64
+
+
+@dataclass(frozen=True)
+class Entities:
+    """Predicted spans of one doc: token ranges (last included), labels and raw scores."""
+
+    spans: list[tuple[int, int, str]]
+    scores: np.ndarray
+
+
+@register_task(
+    "trf_ner",
+    model=DEFAULT_NER_MODEL,
+    assigns=["doc.ents", "token.ent_iob", "token.ent_type"],
+    score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
+)
+@dataclass(kw_only=True)
+class NerTask(Task):
+    """Find named entities.
+
+    overlapping (bool): Allow nested and overlapping entities, which then go to `doc.spans` with
+        their confidences in `attrs["scores"]`. Needs the span head.
+    spans_key (str): Where in `doc.spans` they are read from in training, and written to.
+    max_span (int): Longest entity in tokens that the span head scores; null takes the longest of
+        the training data, up to 64.
+    """
+
+    overlapping: bool = False
+    spans_key: str = "trf_ner"
+    max_span: int | None = None
+
+    # Gold ----------------------------------------------------------------------------------------
+
+    def labels_of(self, example: Example) -> Iterable[str]:
+        return (span.label_ for span in self._gold(example))
+
+    def _gold(self, example: Example) -> Iterable[Span]:
+        if self.overlapping:
+            return example.reference.spans.get(self.spans_key, ())
+        return example.reference.ents
+
+    def _annotated(self, example: Example) -> np.ndarray:
+        if not self.overlapping:
+            return annotated_tokens(example)
+        known = self.spans_key in example.reference.spans
+        return np.full(len(example.predicted), known, dtype=bool)
+
+    def prepare(self, examples: Iterable[Example], head: nn.Module | None) -> None:
+        longest = max((s.end - s.start for eg in examples for s in self._gold(eg)), default=1)
+        self.learned["max_span"] = self.max_span or min(longest, LONGEST_SPAN)
+
+    def configure(self, head: nn.Module) -> None:
+        if hasattr(head, "max_span"):
+            head.max_span = self.learned.get("max_span", 1)
+        elif self.overlapping:
+            raise ValueError(Errors.E421)
+
+    def targets(self, examples: Sequence[Example]) -> SpanTargets | None:
+        lengths = np.fromiter((len(eg.predicted) for eg in examples), dtype=np.int64)
+        annotated = np.concatenate([self._annotated(eg) for eg in examples])
+        if not annotated.any():
+            return None
+        starts = np.cumsum(lengths) - lengths
+        number = {label: i for i, label in enumerate(self.labels)}
+        cells = [
+            (start + first, last - first - 1, number[label])
+            for eg, start in zip(examples, starts.tolist(), strict=True)
+            for first, last, label in align_spans(eg, self._gold(eg))
+            if label in number
+        ]
+        first, offset, label = np.array(cells, dtype=np.int64).reshape(-1, 3).T
+        return SpanTargets(lengths, first, offset, label, annotated)
+
+    def loss(self, logits: Tensor, targets: SpanTargets) -> Tensor:
+        return tag_loss(logits, targets) if logits.dim() == 2 else span_loss(logits, targets)
+
+    # Predictions ---------------------------------------------------------------------------------
+
+    def decode(self, logits: Tensor, docs: Sequence[Doc]) -> list[Entities]:
+        lengths = np.fromiter((len(doc) for doc in docs), dtype=np.int64, count=len(docs))
+        return self._by_doc(self._best_spans(logits, lengths), lengths)
+
+    def _best_spans(self, logits: Tensor, lengths: np.ndarray) -> Spans:
+        if logits.dim() == 2:
+            return decode_tags(logits, lengths)
+        threshold = self.learned.get("threshold", 0.0)
+        found = candidate_spans(logits, threshold=threshold, one_label=not self.overlapping)
+        return found if self.overlapping else without_overlaps(found, len(logits))
+
+    def _by_doc(self, spans: Spans, lengths: np.ndarray) -> list[Entities]:
+        ends = np.cumsum(lengths)
+        owner = np.searchsorted(ends, spans.first, side="right")
+        order = np.lexsort((spans.last, spans.first))
+        per_doc: list[list[int]] = [[] for _ in lengths]
+        for index in order.tolist():
+            per_doc[owner[index]].append(index)
+        starts = (ends - lengths).tolist()
+        return [
+            Entities(
+                [
+                    (spans.first[i] - start, spans.last[i] - start, self.labels[spans.label[i]])
+                    for i in chosen
+                ],
+                spans.score[chosen],
+            )
+            for start, chosen in zip(starts, per_doc, strict=True)
+        ]
+
+    def annotate(self, doc: Doc, prediction: Entities) -> None:
+        spans = [Span(doc, int(a), int(z) + 1, label=k) for a, z, k in prediction.spans]
+        confidences = self._confidence(prediction.scores).tolist()
+        if self.overlapping:
+            doc.spans[self.spans_key] = spans
+            doc.spans[self.spans_key].attrs["scores"] = confidences
+        else:
+            preset = [span for span in doc.ents if span.label_]
+            if preset:  # an earlier component's entities stay, as with spaCy's own `ner`
+                taken = {i for span in preset for i in range(span.start, span.end)}
+                free = [i for i, s in enumerate(spans) if taken.isdisjoint(range(s.start, s.end))]
+                spans = [spans[i] for i in free]
+                confidences = [confidences[i] for i in free]
+            doc.set_ents([*preset, *spans], default="outside")
+        set_confidences(doc, spans, confidences, keep=True)
+
+    def _confidence(self, scores: np.ndarray) -> np.ndarray:
+        scale, bias = self.learned.get("calibration", (1.0, 0.0))
+        return 1 / (1 + np.exp(-np.clip(scale * scores + bias, -30, 30)))
+
+    # Scores and calibration ----------------------------------------------------------------------
+
+    def score(self, examples: Iterable[Example]) -> dict[str, Any]:
+        return score_ner(examples, spans_key=self.spans_key if self.overlapping else None)
+
+    def split(self, logits: Tensor, docs: Sequence[Doc]) -> list[Tensor]:
+        return list(logits.split([len(doc) for doc in docs]))
+
+    def calibrate(self, examples: Sequence[Example], logits: Sequence[Tensor]) -> bool:
+        kept = [(eg, x) for eg, x in zip(examples, logits, strict=True) if self._is_gold(eg)]
+        if logits and logits[0].dim() == 3:
+            self._tune_threshold(kept)
+        scores, correct = self._judged(kept, self._predict_one)
+        if len(scores) < 10 or correct.all() or not correct.any():
+            return False
+        self.learned["calibration"] = list(fit_logistic(scores, correct))
+        return True
+
+    def _tune_threshold(self, kept: Sequence[tuple[Example, Tensor]]) -> None:
+        """Choose the score above which a span counts, for the best F1 on these examples."""
+        self.learned["threshold"] = -2.0
+        scores, correct = self._judged(kept, self._predict_one)
+        n_gold = sum(len(list(self._gold(eg))) for eg, _ in kept)
+        self.learned["threshold"] = 0.0
+        if n_gold and correct.any():
+            threshold, _ = tune_threshold(scores, correct, n_gold=n_gold)
+            self.learned["threshold"] = float(np.clip(threshold, -2.0, 2.0))
+
+    def _predict_one(self, logits: Tensor) -> Entities:
+        lengths = np.array([len(logits)])
+        return self._by_doc(self._best_spans(logits, lengths), lengths)[0]
+
+    def _judged(self, kept: Any, predict: Any) -> tuple[np.ndarray, np.ndarray]:
+        scores: list[float] = []
+        correct: list[bool] = []
+        for example, logits in kept:
+            gold = set(align_spans(example, self._gold(example)))
+            found = predict(logits)
+            scores.extend(found.scores.tolist())
+            correct.extend((int(a), int(z) + 1, label) in gold for a, z, label in found.spans)
+        return np.array(scores), np.array(correct, dtype=bool)
+
+    def _is_gold(self, example: Example) -> bool:
+        return bool(len(example.predicted)) and bool(self._annotated(example).all())
+
+    def reliability(self, examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
+        confidences: list[float] = []
+        correct: list[bool] = []
+        for example in filter(self._is_gold, examples):
+            gold: set[GoldSpan] = set(align_spans(example, self._gold(example)))
+            doc = example.predicted
+            found = doc.spans.get(self.spans_key, ()) if self.overlapping else doc.ents
+            for span in found:
+                if span._.confidence is not None:
+                    confidences.append(span._.confidence)
+                    correct.append((span.start, span.end, span.label_) in gold)
+        return np.array(confidences), np.array(correct, dtype=bool)

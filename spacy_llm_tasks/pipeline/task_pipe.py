@@ -1,0 +1,239 @@
+"""`TaskPipe`: the one spaCy component behind every task of the task API."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from spacy.language import Language
+from spacy.pipeline.trainable_pipe import TrainablePipe
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.vocab import Vocab
+from thinc.api import Model, Optimizer, set_dropout_rate
+from torch import Tensor
+
+from ..errors import Errors
+from ..layers.listener import require_read
+from ..layers.shim import TorchShim
+from ..layers.task_head import build_head
+from .task import Task
+
+# Docs are scored in groups of about this many tokens, so that memory stays bounded.
+TOKENS_PER_GROUP = 16_384
+
+
+class TaskPipe(TrainablePipe):
+    """Runs a `Task` as a trainable component.
+
+    vocab (Vocab): The shared vocabulary.
+    model (Model[List[Doc], Tensor]): A head, made by `layers.task_head.task_model`.
+    name (str): The component's name.
+    task (Task): What is particular to the task.
+    scorer (Callable): Scores examples instead of the task's own `score`, or None.
+    """
+
+    def __init__(
+        self, vocab: Vocab, model: Model, name: str, *, task: Task, scorer: Callable | None = None
+    ) -> None:
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.task = task
+        self.scorer = scorer
+        self.cfg: dict[str, Any] = {"labels": [], "learned": {}}
+        self._bind()
+
+    def _bind(self) -> None:
+        """Show the task what was saved, and the head what the task has learned."""
+        self.task.labels = tuple(self.cfg["labels"])
+        self.task.learned = self.cfg["learned"]
+        if self._shim.is_built:
+            self.task.configure(self._shim.module)
+
+    @property
+    def _shim(self) -> TorchShim:
+        return self.model.shims[0]
+
+    # Labels --------------------------------------------------------------------------------------
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """RETURNS (Tuple[str]): The labels."""
+        return self.task.labels
+
+    @property
+    def label_data(self) -> list[str]:
+        """RETURNS (List[str]): What `spacy init labels` saves and `initialize` takes back."""
+        return list(self.task.labels)
+
+    def add_label(self, label: str) -> int:
+        """Add a label before initialisation.
+
+        label (str): The label.
+        RETURNS (int): 1, or 0 if it was there.
+        RAISES (ValueError): if it is not a string, or the head already has its size.
+        """
+        if not isinstance(label, str):
+            raise ValueError(Errors.E417.format(found=label))
+        if label in self.labels:
+            return 0
+        if self._shim.is_built:
+            raise ValueError(Errors.E418.format(name=self.name, label=label, known=self.labels))
+        self.cfg["labels"].append(label)
+        self.vocab.strings.add(label)
+        self._bind()
+        return 1
+
+    # Predicting ----------------------------------------------------------------------------------
+
+    def predict(self, docs: Iterable[Doc]) -> list[Any]:
+        """Predict without changing the docs.
+
+        docs (Iterable[Doc]): Any docs, empty ones included.
+        RETURNS (List[Any]): One prediction per doc.
+        RAISES (ValueError): if no encoder has read the docs.
+        """
+        docs = list(docs)
+        require_read(self.model, docs)
+        predictions: list[Any] = []
+        for group, logits in self._logits(docs):
+            predictions.extend(self.task.decode(logits, group))
+        return predictions
+
+    def _logits(self, docs: Sequence[Doc]) -> Iterator[tuple[list[Doc], Tensor]]:
+        for group in _groups(docs):
+            yield group, self.model.predict(group)
+
+    def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Any]) -> None:
+        """Write predictions to their docs."""
+        for doc, prediction in zip(docs, predictions, strict=True):
+            self.task.annotate(doc, prediction)
+
+    # Training ------------------------------------------------------------------------------------
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn from a batch. Without gold annotation for this task, nothing is learned from it.
+
+        examples (Iterable[Example]): A batch of examples.
+        drop (float): The dropout rate.
+        sgd (Optimizer): Steps the head's weights, if given.
+        losses (Dict[str, float]): Takes the loss under the component's name.
+        RETURNS (Dict[str, float]): The losses.
+        """
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "TaskPipe.update")
+        targets = self.task.targets(examples) if examples else None
+        if targets is None:
+            return losses
+        set_dropout_rate(self.model, drop)
+        logits, backprop = self.model.begin_update([eg.predicted for eg in examples])
+        loss, d_logits = self._loss(logits, targets)
+        backprop(d_logits)
+        if sgd not in (None, False):
+            self.finish_update(sgd)
+        losses[self.name] += loss
+        return losses
+
+    def get_loss(  # type: ignore[override]
+        self, examples: Iterable[Example], scores: Tensor
+    ) -> tuple[float, Tensor]:
+        """RETURNS (Tuple[float, Tensor]): The loss and its gradient in the logits."""
+        targets = self.task.targets(list(examples))
+        if targets is None:
+            return 0.0, torch.zeros_like(scores)
+        return self._loss(scores, targets)
+
+    def _loss(self, logits: Tensor, targets: Any) -> tuple[float, Tensor]:
+        logits = logits.detach().requires_grad_(True)
+        loss = self.task.loss(logits, targets)
+        loss.backward()
+        gradient = torch.zeros_like(logits) if logits.grad is None else logits.grad
+        return loss.item(), gradient
+
+    def initialize(  # type: ignore[override]
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        """Collect the labels and build the head.
+
+        get_examples (Callable[[], Iterable[Example]]): Gives the training examples.
+        nlp (Language): The pipeline.
+        labels (Sequence[str]): The labels, instead of collecting them from the examples.
+        RAISES (ValueError): if there are no examples or no labels.
+        """
+        validate_get_examples(get_examples, "TaskPipe.initialize")
+        sample = [eg.predicted for eg in islice(get_examples(), 10)]
+        if not sample:
+            raise ValueError(Errors.E410.format(name=self.name))
+        found = {label for eg in get_examples() for label in self.task.labels_of(eg)}
+        if labels is not None and found - set(labels):
+            unknown = sorted(found - set(labels))
+            raise ValueError(Errors.E419.format(name=self.name, unknown=unknown, known=labels))
+        for label in labels if labels is not None else sorted(found):
+            self.add_label(label)
+        if self.task.needs_labels and not self.labels:
+            raise ValueError(Errors.E420.format(name=self.name))
+        self.task.prepare(get_examples(), None)
+        build_head(self.model, sample, n_labels=len(self.labels))
+        self._bind()
+
+    # Scoring -------------------------------------------------------------------------------------
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """RETURNS (Dict[str, Any]): Scores of predicted against gold annotation."""
+        if self.scorer is not None:
+            return self.scorer(examples, labels=self.labels, **kwargs)
+        return self.task.score(examples)
+
+    def calibrate(self, examples: Sequence[Example]) -> bool:
+        """Fit temperatures and thresholds on held-out examples whose docs went through the pipeline.
+
+        examples (Sequence[Example]): `predicted` docs that the components before this one have read.
+        RETURNS (bool): Whether there was something to fit.
+        """
+        logits: list[Tensor] = []
+        for group, batch in self._logits([eg.predicted for eg in examples]):
+            logits.extend(part.cpu() for part in self.task.split(batch, group))
+        fitted = self.task.calibrate(examples, logits)
+        self._bind()
+        return fitted
+
+    # Saving --------------------------------------------------------------------------------------
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "TaskPipe":
+        super().from_bytes(bytes_data, exclude=exclude)
+        self._bind()
+        return self
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "TaskPipe":
+        super().from_disk(path, exclude=exclude)
+        self._bind()
+        return self
+
+
+def _groups(docs: Sequence[Doc]) -> Iterator[list[Doc]]:
+    """Cut a buffer of docs into runs of a bounded number of tokens."""
+    group: list[Doc] = []
+    size = 0
+    for doc in docs:
+        if group and size + len(doc) > TOKENS_PER_GROUP:
+            yield group
+            group, size = [], 0
+        group.append(doc)
+        size += len(doc)
+    if group:
+        yield group

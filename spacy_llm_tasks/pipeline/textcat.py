@@ -1,0 +1,130 @@
+"""`trf_textcat`: categories of whole documents, one of them or several."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import Config
+from torch import Tensor
+from torch.nn import functional
+
+from ..scoring.calibration import fit_temperature, tune_threshold
+from ..scoring.textcat import score_textcat
+from .task import Task, register_task
+
+DEFAULT_TEXTCAT_MODEL = Config().from_str(
+    """
+    [model]
+    @architectures = "spacy_llm_tasks.TextCatHead.v1"
+
+    [model.tok2vec]
+    @architectures = "spacy_llm_tasks.Listener.v1"
+    """
+)["model"]
+
+
+@register_task(
+    "trf_textcat",
+    model=DEFAULT_TEXTCAT_MODEL,
+    assigns=["doc.cats"],
+    score_weights={"cats_score": 1.0, "cats_score_desc": None, "cats_f_per_type": None},
+)
+@dataclass(kw_only=True)
+class TextCatTask(Task):
+    """Classify documents.
+
+    exclusive (bool): Exactly one category is right; probabilities then sum to 1.
+    label_smoothing (float): Share of the probability that the loss spreads over all categories
+        (exclusive only).
+    """
+
+    exclusive: bool = True
+    label_smoothing: float = 0.05
+
+    def labels_of(self, example: Example) -> Iterable[str]:
+        return example.reference.cats
+
+    def targets(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor] | None:
+        gold, known = self._gold(examples)
+        if not known.any():
+            return None
+        return torch.from_numpy(gold), torch.from_numpy(known)
+
+    def _gold(self, examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
+        """Gold values (B, L) and which of them are annotated."""
+        gold = np.zeros((len(examples), len(self.labels)), dtype=np.float32)
+        known = np.zeros(gold.shape, dtype=bool)
+        for row, example in enumerate(examples):
+            cats = example.reference.cats
+            for column, label in enumerate(self.labels):
+                if label in cats:
+                    gold[row, column], known[row, column] = cats[label], True
+        if self.exclusive:  # one positive category tells all the others
+            known[:] = gold.max(axis=1, keepdims=True, initial=0.0) > 0
+        return gold, known
+
+    def loss(self, logits: Tensor, targets: tuple[Tensor, Tensor]) -> Tensor:
+        gold, known = (t.to(logits.device) for t in targets)
+        if self.exclusive:
+            rows = known.any(dim=1)
+            share = gold[rows] / gold[rows].sum(dim=1, keepdim=True)
+            return functional.cross_entropy(
+                logits[rows], share, label_smoothing=self.label_smoothing
+            )
+        return functional.binary_cross_entropy_with_logits(logits[known], gold[known])
+
+    def decode(self, logits: Tensor, docs: Sequence[Doc]) -> list[list[float]]:
+        scaled = logits / self.learned.get("temperature", 1.0)
+        return (scaled.softmax(dim=1) if self.exclusive else scaled.sigmoid()).tolist()
+
+    def split(self, logits: Tensor, docs: Sequence[Doc]) -> list[Tensor]:
+        return list(logits)
+
+    def annotate(self, doc: Doc, prediction: list[float]) -> None:
+        doc.cats = {**doc.cats, **dict(zip(self.labels, prediction, strict=True))}
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """RETURNS (Dict[str, float]): The probability from which a category counts, per label."""
+        return {label: 0.5 for label in self.labels} | self.learned.get("thresholds", {})
+
+    def score(self, examples: Iterable[Example]) -> dict[str, Any]:
+        return score_textcat(
+            examples, labels=self.labels, exclusive=self.exclusive, thresholds=self.thresholds
+        )
+
+    def calibrate(self, examples: Sequence[Example], logits: Sequence[Tensor]) -> bool:
+        gold, known = self._gold(examples)
+        if not known.any():
+            return False
+        scores = torch.stack(list(logits)).double().numpy()
+        if self.exclusive:
+            rows = known.any(axis=1)
+            self.learned["temperature"] = fit_temperature(scores[rows], gold[rows].argmax(axis=1))
+            return True
+        self.learned["temperature"] = fit_temperature(scores[known], gold[known] > 0.5)
+        probability = 1 / (1 + np.exp(-scores / self.learned["temperature"]))
+        thresholds = {}
+        for column, label in enumerate(self.labels):
+            rows = known[:, column]
+            positive = gold[rows, column] > 0.5
+            if positive.any():
+                value, _ = tune_threshold(probability[rows, column], positive)
+                thresholds[label] = float(value)
+        self.learned["thresholds"] = thresholds
+        return True
+
+    def reliability(self, examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
+        gold, known = self._gold(examples)
+        found = np.array(
+            [[eg.predicted.cats.get(label, 0.0) for label in self.labels] for eg in examples]
+        ).reshape(gold.shape)
+        if not self.exclusive:
+            return found[known], gold[known] > 0.5
+        rows = known.any(axis=1)
+        best = found[rows].argmax(axis=1)
+        return found[rows].max(axis=1), gold[rows].argmax(axis=1) == best
