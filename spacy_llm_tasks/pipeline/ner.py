@@ -19,8 +19,9 @@ from ..layers.span_decoding import (
     span_loss,
     without_overlaps,
 )
+from ..layers.span_head import NO_SPAN
 from ..layers.tag_decoding import decode_tags, tag_loss
-from ..scoring.calibration import fit_logistic, tune_threshold
+from ..scoring.calibration import fit_platt, sigmoid, tune_threshold
 from ..scoring.ner import score_ner
 from .gold import GoldSpan, align_spans, annotated_tokens
 from .task import Task, register_task
@@ -37,6 +38,10 @@ DEFAULT_NER_MODEL = Config().from_str(
 
 # Longest span that a head scores when the training data decides, whatever that data holds.
 LONGEST_SPAN = 64
+# Thresholds are searched this far to both sides of 0, the one the loss aims at.
+THRESHOLD_RANGE = 2.0
+# With fewer predictions than this, confidences stay as they are.
+FEWEST_TO_CALIBRATE = 10
 
 
 @dataclass(frozen=True)
@@ -162,47 +167,47 @@ class NerTask(Task):
         set_confidences(doc, spans, confidences, keep=True)
 
     def _confidence(self, scores: np.ndarray) -> np.ndarray:
-        scale, bias = self.learned.get("calibration", (1.0, 0.0))
-        return 1 / (1 + np.exp(-np.clip(scale * scores + bias, -30, 30)))
+        scale, shift = self.learned.get("calibration", (1.0, 0.0))
+        return sigmoid(scale * scores + shift)
 
     # Scores and calibration ----------------------------------------------------------------------
 
     def score(self, examples: Iterable[Example]) -> dict[str, Any]:
-        return score_ner(examples, spans_key=self.spans_key if self.overlapping else None)
-
-    def split(self, logits: Tensor, docs: Sequence[Doc]) -> list[Tensor]:
-        return list(logits.split([len(doc) for doc in docs]))
+        return score_ner(examples, spans_key=self.spans_key if self.overlapping else "")
 
     def calibrate(self, examples: Sequence[Example], logits: Sequence[Tensor]) -> bool:
         kept = [(eg, x) for eg, x in zip(examples, logits, strict=True) if self._is_gold(eg)]
-        if logits and logits[0].dim() == 3:
+        if kept and kept[0][1].dim() == 3:
             self._tune_threshold(kept)
-        scores, correct = self._judged(kept, self._predict_one)
-        if len(scores) < 10 or correct.all() or not correct.any():
+        scores, correct = self._judged(kept)
+        if len(scores) < FEWEST_TO_CALIBRATE or correct.all() or not correct.any():
             return False
-        self.learned["calibration"] = list(fit_logistic(scores, correct))
+        self.learned["calibration"] = list(fit_platt(scores, correct))
         return True
 
     def _tune_threshold(self, kept: Sequence[tuple[Example, Tensor]]) -> None:
         """Choose the score above which a span counts, for the best F1 on these examples."""
-        self.learned["threshold"] = -2.0
-        scores, correct = self._judged(kept, self._predict_one)
-        n_gold = sum(len(list(self._gold(eg))) for eg, _ in kept)
-        self.learned["threshold"] = 0.0
-        if n_gold and correct.any():
-            threshold, _ = tune_threshold(scores, correct, n_gold=n_gold)
-            self.learned["threshold"] = float(np.clip(threshold, -2.0, 2.0))
+        self.learned["threshold"] = -THRESHOLD_RANGE
+        scores, correct = self._judged(kept)
+        n_gold = sum(1 for eg, _ in kept for _ in self._gold(eg))
+        n_missed = max(0, n_gold - int(correct.sum()))
+        # Entities that are found at no threshold still count as missed.
+        scores = np.concatenate([scores, np.full(n_missed, NO_SPAN)])
+        correct = np.concatenate([correct, np.ones(n_missed, dtype=bool)])
+        threshold = tune_threshold(scores, correct, default=0.0)
+        self.learned["threshold"] = float(np.clip(threshold, -THRESHOLD_RANGE, THRESHOLD_RANGE))
 
     def _predict_one(self, logits: Tensor) -> Entities:
         lengths = np.array([len(logits)])
         return self._by_doc(self._best_spans(logits, lengths), lengths)[0]
 
-    def _judged(self, kept: Any, predict: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _judged(self, kept: Sequence[tuple[Example, Tensor]]) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of the spans found, and whether each is an entity of the gold."""
         scores: list[float] = []
         correct: list[bool] = []
         for example, logits in kept:
             gold = set(align_spans(example, self._gold(example)))
-            found = predict(logits)
+            found = self._predict_one(logits)
             scores.extend(found.scores.tolist())
             correct.extend((int(a), int(z) + 1, label) in gold for a, z, label in found.spans)
         return np.array(scores), np.array(correct, dtype=bool)
