@@ -1,0 +1,6 @@
+"""Benchmarks against spacy-transformers: accuracy after equal training, and speed of equal passes.
+
+`sets` says what is trained on, `recipes` what each side is, `loop` trains one run, `records` keeps
+its result, `plan` orders the runs and picks learning rates, `table` prints them. `texts` and
+`inference` measure `nlp.pipe`. The peer's packages are imported only when a run needs them.
+"""

@@ -1,0 +1,50 @@
+"""What a result was measured with: package versions, processor, date."""
+
+import os
+import platform
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "spacy-llm-tasks",
+    "spacy",
+    "thinc",
+    "torch",
+    "spacy-transformers",
+    "transformers",
+    "tokenizers",
+    "numpy",
+)
+
+
+def versions() -> dict[str, str]:
+    """RETURNS (dict[str, str]): Versions of Python and of the installed packages that matter."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): Processor model, number of cores and system."""
+    return {"cpu": _cpu_model(), "cores": os.cpu_count(), "system": platform.system()}
+
+
+def now() -> str:
+    """RETURNS (str): The date and time in UTC, to the second, in ISO 8601."""
+    return datetime.now(timezone.utc).replace(microsecond=0).isoformat()
+
+
+def _cpu_model() -> str:
+    # platform.processor() is empty on most Linux systems; the kernel knows the name.
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,185 @@
+"""The accuracy table, made from the results alone: losses and ties are shown like gains."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import mean, variance
+
+from .plan import choose_rates
+from .records import Record
+from .sets import SETS, BenchSet
+
+TIE = 0.01  # one point: what two starts of one seed can differ by
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One side's result on one set at its learning rate.
+
+    learn_rate (float): The rate.
+    scores (tuple[float, ...]): One score a seed, 0..1, in the order of the seeds.
+    cpu (float): Mean CPU seconds of a training run.
+    """
+
+    learn_rate: float
+    scores: tuple[float, ...]
+    cpu: float
+
+    @property
+    def mean(self) -> float:
+        """RETURNS (float): The mean score."""
+        return mean(self.scores)
+
+    def __str__(self) -> str:
+        shown = f"{self.mean:.4f}"
+        if len(self.scores) > 1:
+            shown += f" ({', '.join(f'{score:.3f}' for score in self.scores)})"
+        return shown
+
+
+def cells(
+    found: Iterable[Record],
+    item: BenchSet,
+    rates: dict[str, dict[str, float]],
+    *,
+    seeds: Sequence[int],
+    score: str,
+) -> dict[str, Cell]:
+    """Gather the results on one set, at the rate each side has for the set's task.
+
+    found (Iterable[Record]): All results.
+    item (BenchSet): The set.
+    rates (dict[str, dict[str, float]]): The rate by side and task.
+    seeds (Sequence[int]): The seeds to gather, as many from the front as the set wants.
+    score (str): The name of the score.
+    RETURNS (dict[str, Cell]): By side; a side without a result is missing.
+    """
+    gathered: dict[str, list[Record]] = {}
+    for record in found:
+        key = record.key
+        rate = rates.get(key.side, {}).get(item.task)
+        if key.set == item.name and key.learn_rate == rate and key.seed in seeds[: item.n_seeds]:
+            gathered.setdefault(key.side, []).append(record)
+    return {
+        side: Cell(
+            learn_rate=runs[0].key.learn_rate,
+            scores=tuple(run.scores[score] for run in sorted(runs, key=lambda run: run.key.seed)),
+            cpu=mean(run.seconds["train_cpu"] for run in runs),
+        )
+        for side, runs in gathered.items()
+    }
+
+
+def verdict(ours: Cell, peer: Cell) -> str:
+    """Say who is ahead. On one seed a difference below one point is a tie; on several, one below
+    its own standard error.
+
+    ours (Cell): Our result.
+    peer (Cell): The peer's result.
+    RETURNS (str): "ahead", "behind" or "tie", seen from our side.
+    """
+    difference = ours.mean - peer.mean
+    if min(len(ours.scores), len(peer.scores)) < 2:
+        margin = TIE
+    else:
+        margin = sqrt(sum(variance(cell.scores) / len(cell.scores) for cell in (ours, peer)))
+    if abs(difference) < margin:
+        return "tie"
+    return "ahead" if difference > 0 else "behind"
+
+
+def render(
+    found: Sequence[Record],
+    sets: Sequence[BenchSet],
+    *,
+    seeds: Sequence[int],
+    rates: Sequence[float],
+) -> str:
+    """Write the table and how its learning rates were chosen, as Markdown.
+
+    found (Sequence[Record]): All results.
+    sets (Sequence[BenchSet]): The sets to show, in order.
+    seeds (Sequence[int]): The seeds; the rates are chosen at the first.
+    rates (Sequence[float]): The grid of learning rates.
+    RETURNS (str): Markdown; a run that is not done yet shows as a dash.
+    """
+    grid = [record for record in found if record.key.seed == seeds[0]]
+    chosen = {
+        side: choose_rates([record for record in grid if record.key.side == side], rates)
+        for side in {record.key.side for record in found}
+    }
+    head = ["set", "score on dev", "updates", "seeds", "ours", "peer", "difference", "CPU s a run"]
+    rows = []
+    for item in sets:
+        for score in _scores(item):
+            got = cells(found, item, chosen, seeds=seeds, score=score)
+            rows.append(_row(item, score, got.get("ours"), got.get("peer"), seeds))
+    parts = [_markdown(head, rows), _grid_markdown(grid, chosen, rates), _notes(seeds, rates)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _scores(item: BenchSet) -> list[str]:
+    names = [item.score]
+    if item.first is not None:
+        names.append(f"{item.score}_first_{item.first}")
+    return names
+
+
+def _row(
+    item: BenchSet, score: str, ours: Cell | None, peer: Cell | None, seeds: Sequence[int]
+) -> list[str]:
+    difference = "-"
+    if ours is not None and peer is not None:
+        points = 100 * (ours.mean - peer.mean)
+        difference = f"{points:+.1f} points, {verdict(ours, peer)}"
+    wanted = len(seeds[: item.n_seeds])
+    done = [len(cell.scores) if cell else 0 for cell in (ours, peer)]
+    n_seeds = str(wanted) if set(done) <= {0, wanted} else f"{done[0]} and {done[1]} of {wanted}"
+    return [
+        item.name,
+        score,
+        str(item.updates),
+        n_seeds,
+        str(ours) if ours else "-",
+        str(peer) if peer else "-",
+        difference,
+        " / ".join(f"{cell.cpu:.0f}" if cell else "-" for cell in (ours, peer)),
+    ]
+
+
+def _grid_markdown(
+    grid: list[Record], chosen: dict[str, dict[str, float]], rates: Sequence[float]
+) -> str:
+    if len(rates) == 1:
+        return ""
+    scores = {(r.key.side, r.key.set, r.key.learn_rate): r.score for r in grid}
+    rows = []
+    for item in SETS.values():
+        for side in sorted(chosen):
+            row = [scores.get((side, item.name, rate)) for rate in rates]
+            if item.tuned and any(score is not None for score in row):
+                best = chosen[side].get(item.task)
+                shown = [f"{score:.4f}" if score is not None else "-" for score in row]
+                rows.append([item.task, item.name, side, *shown, f"{best:g}"])
+    head = ["task", "tuned on", "side", *(f"{rate:g}" for rate in rates), "chosen"]
+    return _markdown(head, rows) if rows else ""
+
+
+def _notes(seeds: Sequence[int], rates: Sequence[float]) -> str:
+    how = f"The learning rate is {rates[0]:g} for both sides, not tuned."
+    if len(rates) > 1:
+        grid = ", ".join(f"{rate:g}" for rate in rates)
+        how = (
+            f"Learning rates: each of {grid} was tried for each side alike, at seed {seeds[0]} on "
+            "the set named in the second table; the best dev score's rate is used for every set "
+            "of that task."
+        )
+    return (
+        f"{how} Scores are of the last weights, never of the best on dev. On one seed, a "
+        "difference below one point is a tie; on several, one below its standard error."
+    )
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

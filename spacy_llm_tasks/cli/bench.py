@@ -1,0 +1,145 @@
+"""`bench`: accuracy and speed against spacy-transformers on the same weights."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import Errors
+from ._run import friendly
+
+app = typer.Typer(
+    name="bench",
+    help="Compare with spacy-transformers and spaCy's stock heads: same weights, data and budget.",
+    no_args_is_help=True,
+)
+
+
+class Kind(str, Enum):
+    """The kinds of texts to read."""
+
+    sentences = "sentences"
+    paragraphs = "paragraphs"
+    long = "long"
+    mix = "mix"
+
+
+class Format(str, Enum):
+    """How to print a report."""
+
+    table = "table"
+    json = "json"
+
+
+Weights = Annotated[
+    Path,
+    typer.Option(help="Folder with config.json, a tokenizer and model.safetensors."),
+]
+Sides = Annotated[str, typer.Option(help="Which sides to run: 'ours', 'peer' or both.")]
+Threads = Annotated[int, typer.Option(min=1, help="torch threads.")]
+
+
+@app.command("accuracy")
+@friendly()
+def accuracy(
+    data: Annotated[Path, typer.Option(help="Folder of the benchmark data (ner/, textcat/).")],
+    weights: Weights,
+    sides: Sides = "ours,peer",
+    sets: Annotated[str, typer.Option(help="Data sets.")] = "wnut17,bc5cdr,sst2,trec",
+    seeds: Annotated[
+        str, typer.Option(help="Seeds; bc5cdr and sst2 use the first only.")
+    ] = "0,1,2",
+    tune: Annotated[
+        bool,
+        typer.Option(
+            help="Choose each side's learning rate from --rates on wnut17 (entities) and trec "
+            "(categories) at the first seed. Without it --rate is used for everything."
+        ),
+    ] = True,
+    rates: Annotated[str, typer.Option(help="The grid of learning rates.")] = "1e-4,2e-4,4e-4",
+    rate: Annotated[float, typer.Option(help="The learning rate with --no-tune.")] = 2e-4,
+    results: Annotated[
+        Path, typer.Option(help="Folder of the result files, one JSON a run.")
+    ] = Path("benchmarks/results/accuracy"),
+    threads: Threads = 1,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the table of what is there; train nothing.")
+    ] = False,
+) -> None:
+    """Train both sides with the same data order, batches, updates and schedule, and print a table.
+
+    Every finished run is kept as a JSON file and never repeated as long as its settings are the
+    same, so the command can be stopped and called again. Delete a file to have its run done again.
+    A full table takes hours on a CPU: run it in the background.
+    """
+    from ..bench import plan, table
+    from ..bench.sets import choose
+
+    job = plan.Job(
+        data=data,
+        weights=weights,
+        results=results,
+        sides=tuple(_names(sides, "sides")),
+        sets=tuple(choose(sets)),
+        seeds=tuple(_numbers(seeds, "seeds", int)),
+        rates=tuple(_numbers(rates, "rates", float)) if tune else (rate,),
+        threads=threads,
+    )
+    if show:
+        found = plan.collect(job)
+    else:
+        found = list(plan.execute(job, lambda line: typer.echo(line, err=True)))
+    typer.echo(table.render(found, job.sets, seeds=job.seeds, rates=job.rates))
+
+
+@app.command("inference")
+@friendly()
+def inference(
+    weights: Weights,
+    texts: Annotated[
+        Kind, typer.Option(help="Texts of about 20, 120 or 3,000 words, or all of them.")
+    ] = Kind.sentences,
+    format: Annotated[Format, typer.Option(help="A readable table or one JSON object.")] = (
+        Format.table
+    ),
+    sides: Sides = "ours,peer",
+    rounds: Annotated[int, typer.Option(min=1, help="Measured rounds of each side.")] = 5,
+    words: Annotated[int, typer.Option(min=1, help="Words in a round.")] = 6000,
+    threads: Threads = 1,
+    seed: Annotated[int, typer.Option(help="Seeds the texts and the heads.")] = 0,
+) -> None:
+    """Measure words per second of nlp.pipe, from text to entities, both sides turn about.
+
+    The encoder has the given weights, the entity head random ones. Where both sides read a text in
+    one window, their token rows are compared as well.
+    """
+    import json
+
+    from ..bench import inference as bench
+
+    found = bench.report(
+        list(_names(sides, "sides")),
+        weights,
+        kind=texts.value,
+        n_words=words,
+        rounds=rounds,
+        threads=threads,
+        seed=seed,
+    )
+    typer.echo(json.dumps(found, indent=2) if format is Format.json else bench.render(found))
+
+
+def _names(option: str, name: str) -> list[str]:
+    names = [part.strip() for part in option.split(",") if part.strip()]
+    if not names:
+        raise ValueError(Errors.E587.format(option=name, expected="names", found=option))
+    return names
+
+
+def _numbers(option: str, name: str, kind: type) -> list:
+    try:
+        return [kind(part) for part in option.split(",")]
+    except ValueError:
+        expected = "numbers with commas between them"
+        raise ValueError(Errors.E587.format(option=name, expected=expected, found=option)) from None

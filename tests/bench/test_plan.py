@@ -1,0 +1,129 @@
+"""The plan, run for real on a tiny stock pipeline in place of the two sides."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from spacy_llm_tasks.bench import plan, recipes, records, sets
+from spacy_llm_tasks.bench.records import RunKey
+
+COLUMNS = "Anna\tB-PER\nBell\tI-PER\nsang\tO\n\nRain\tO\nfell\tO\nin\tO\nOslo\tB-LOC\n\n" * 6
+LABELS = "".join(f"{i % 2} {['where', 'who'][i % 2]} is number {i}\n" for i in range(40))
+
+
+def tiny(task, learn_rate, updates):
+    recipe = recipes.peer(task, learn_rate, updates)
+    tok2vec = {
+        "@architectures": "spacy.HashEmbedCNN.v2",
+        "pretrained_vectors": None,
+        "width": 8,
+        "depth": 1,
+        "embed_size": 50,
+        "window_size": 1,
+        "maxout_pieces": 2,
+        "subword_features": False,
+    }
+    head = {**recipe.components[task]}
+    head["model"] = {**head["model"], "tok2vec": tok2vec}
+    if task == "textcat":
+        head["model"]["linear_model"] = {**head["model"]["linear_model"], "length": 1024}
+    return replace(recipe, components={task: head})
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "SIDES", {"peer": tiny})
+    small = {name: replace(item, updates=3) for name, item in sets.SETS.items() if name != "sst2"}
+    monkeypatch.setattr(plan, "SETS", small)
+    for item in small.values():
+        for name in (item.train, item.dev):
+            if name:
+                path = tmp_path / "data" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(COLUMNS if item.task == "ner" else LABELS)
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "model.safetensors").write_bytes(b"stands for weights")
+    return plan.Job(
+        data=tmp_path / "data",
+        weights=weights,
+        results=tmp_path / "results",
+        sides=("peer",),
+        sets=tuple(small.values()),
+        seeds=(0, 1),
+        rates=(1e-3, 1e-2),
+    )
+
+
+def test_order_grid_first_then_seeds_then_the_other_sets(job):
+    assert [key for _, key in plan.grid(job, "peer")] == [
+        RunKey("peer", "wnut17", 0, 1e-3),
+        RunKey("peer", "wnut17", 0, 1e-2),
+        RunKey("peer", "trec", 0, 1e-3),
+        RunKey("peer", "trec", 0, 1e-2),
+    ]
+    chosen = {"ner": 1e-2, "textcat": 1e-3}
+    assert [key for _, key in plan.rest(job, "peer", chosen)] == [
+        RunKey("peer", "wnut17", 0, 1e-2),
+        RunKey("peer", "wnut17", 1, 1e-2),
+        RunKey("peer", "trec", 0, 1e-3),
+        RunKey("peer", "trec", 1, 1e-3),
+        RunKey("peer", "bc5cdr", 0, 1e-2),
+    ]
+
+
+def test_only_the_tasks_asked_for_are_tuned(job):
+    only = replace(job, sets=tuple(item for item in job.sets if item.name == "bc5cdr"))
+    assert {key.set for _, key in plan.grid(only, "peer")} == {"wnut17"}
+    assert plan.grid(replace(job, rates=(1e-3,)), "peer") == []
+
+
+def test_runs_are_kept_and_a_second_call_trains_nothing(job):
+    said = []
+    first = list(plan.execute(job, said.append))
+    assert len(first) == len({record.key for record in first}) == 7
+    assert len(list(job.results.iterdir())) == 7
+    assert all(0.0 <= record.score <= 1.0 and record.updates == 3 for record in first)
+    body = json.loads((job.results / "peer-trec-seed0-lr0.001.json").read_text())
+    assert body["scores"]["accuracy"] == body["score"]
+    assert body["about"]["train_docs"] == 36 and body["about"]["dev_docs"] == 4
+    assert body["seconds"]["train_wall"] > 0 and "spacy" in body["about"]["versions"]
+    assert str(job.weights) not in json.dumps(body)
+
+    said.clear()
+    assert list(plan.execute(job, said.append)) == first
+    assert said == []
+    assert plan.collect(job) == first
+
+
+def test_resumes_where_it_was_stopped_and_repeats_to_the_same_score(job):
+    first = list(plan.execute(job, lambda line: None))
+    lost = first[-1]
+    (job.results / lost.key.file_name).unlink()
+    said = []
+    again = list(plan.execute(job, said.append))
+    assert [record.scores for record in again] == [record.scores for record in first]
+    assert all(lost.key.file_name in line for line in said) and said
+
+
+def test_other_settings_are_trained_again(job):
+    item, key = plan.grid(job, "peer")[0]
+    old = records.Record(key, 1.0, {"ents_f": 1.0}, 3, {"train_cpu": 1.0}, {"dropout": 0.9}, {})
+    records.save(job.results, old)
+    assert plan.collect(job) == []
+    assert next(plan.execute(job, lambda line: None)).settings["dropout"] == 0.1
+
+
+def test_missing_data_is_named(job):
+    (job.data / "ner/wnut17/dev.conll").unlink()
+    with pytest.raises(ValueError, match=r"E581.*dev\.conll"):
+        list(plan.execute(job, lambda line: None))
+    assert not list(job.results.glob("*"))
+
+
+def test_unknown_side_and_task_are_named():
+    with pytest.raises(ValueError, match="E583.*theirs"):
+        recipes.build("theirs", "ner", learn_rate=1e-4, updates=1)
+    with pytest.raises(ValueError, match="E584.*pos"):
+        recipes.build("peer", "pos", learn_rate=1e-4, updates=1)

@@ -1,0 +1,106 @@
+import pytest
+
+from spacy_llm_tasks.bench import table
+from spacy_llm_tasks.bench.plan import choose_rates
+from spacy_llm_tasks.bench.sets import SETS, choose
+from spacy_llm_tasks.bench.table import Cell
+
+from .test_records import make
+
+GRID = (1e-4, 2e-4)
+
+
+def runs(side, name, by_rate):
+    """One record for each rate and seed: {rate: [score of seed 0, of seed 1, ...]}."""
+    return [
+        make(side, name, seed, rate, score, ents_f_first_1200=score + 0.1)
+        for rate, scores in by_rate.items()
+        for seed, score in enumerate(scores)
+    ]
+
+
+@pytest.fixture
+def found():
+    return [
+        *runs("ours", "wnut17", {1e-4: [0.50], 2e-4: [0.60, 0.62, 0.64]}),
+        *runs("peer", "wnut17", {1e-4: [0.58, 0.57, 0.59], 2e-4: [0.41]}),
+        *runs("ours", "bc5cdr", {2e-4: [0.70]}),
+        *runs("peer", "bc5cdr", {1e-4: [0.705], 2e-4: [0.99]}),
+        *runs("peer", "trec", {1e-4: [0.91], 2e-4: [0.93]}),
+    ]
+
+
+def lines(found, **options):
+    options = {"seeds": (0, 1, 2), "rates": GRID, **options}
+    text = table.render(found, list(SETS.values()), **options)
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    return {tuple(row[:2]): row for row in rows}, text
+
+
+def test_best_dev_score_chooses_the_rate_and_the_lower_wins_a_tie():
+    assert choose_rates(runs("peer", "trec", {2e-4: [0.9], 1e-4: [0.8]}), GRID) == {"textcat": 2e-4}
+    assert choose_rates(runs("peer", "trec", {2e-4: [0.9], 1e-4: [0.9]}), GRID) == {"textcat": 1e-4}
+
+
+def test_rate_is_chosen_on_the_tuning_set_and_within_the_grid_only():
+    records = [
+        *runs("peer", "wnut17", {1e-4: [0.5], 2e-4: [0.4], 9e-4: [0.9]}),
+        *runs("peer", "bc5cdr", {2e-4: [0.99]}),
+    ]
+    assert choose_rates(records, GRID) == {"ner": 1e-4}
+
+
+def test_a_single_rate_is_not_tuned():
+    assert choose_rates([], (3e-4,)) == {"ner": 3e-4, "textcat": 3e-4}
+
+
+def test_each_side_is_shown_at_its_own_rate(found):
+    rows, _ = lines(found)
+    row = rows["wnut17", "ents_f"]
+    assert row[4] == "0.6200 (0.600, 0.620, 0.640)"
+    assert row[5] == "0.5800 (0.580, 0.570, 0.590)"
+    assert row[6] == "+4.0 points, ahead"
+    assert rows["ner", "wnut17"][2:] == ["ours", "0.5000", "0.6000", "0.0002"] or (
+        rows["ner", "wnut17"][2:] == ["peer", "0.5800", "0.4100", "0.0001"]
+    )
+
+
+def test_half_a_point_on_one_seed_is_a_tie(found):
+    rows, _ = lines(found)
+    assert rows["bc5cdr", "ents_f"][5:7] == ["0.7050", "-0.5 points, tie"]
+    assert rows["bc5cdr", "ents_f_first_1200"][4] == "0.8000"
+
+
+def test_runs_that_are_not_done_show_as_dashes(found):
+    rows, _ = lines(found)
+    assert rows["trec", "accuracy"][3:7] == ["0 and 1 of 3", "-", "0.9300", "-"]
+    assert rows["sst2", "accuracy"][3:7] == ["1", "-", "-", "-"]
+
+
+def test_table_of_nothing_has_all_rows():
+    rows, text = lines([])
+    assert {name for name, _ in rows} >= set(SETS)
+    assert "0.0001, 0.0002" in text
+
+
+def test_an_untuned_table_says_so(found):
+    rows, text = lines(found, rates=(2e-4,))
+    assert "not tuned" in text and ("ner", "wnut17") not in rows
+    assert rows["bc5cdr", "ents_f"][6] == "-29.0 points, behind"
+
+
+def test_verdicts():
+    def verdict(ours, peer):
+        return table.verdict(*(Cell(1e-4, scores, 1.0) for scores in (ours, peer)))
+
+    assert verdict((0.90,), (0.895,)) == "tie"
+    assert verdict((0.90,), (0.88,)) == "ahead"
+    assert verdict((0.88,), (0.90,)) == "behind"
+    assert verdict((0.90, 0.80), (0.84, 0.84)) == "tie"
+    assert verdict((0.901, 0.902), (0.898, 0.899)) == "ahead"
+
+
+def test_unknown_set_is_named():
+    assert [item.name for item in choose("trec, wnut17")] == ["trec", "wnut17"]
+    with pytest.raises(ValueError, match="E582.*conll"):
+        choose("wnut17,conll")
