@@ -115,6 +115,7 @@ class Errors(metaclass=_ErrorsWithCodes):
     E186 = "pip could not download it: {error}"
     E187 = "{path} holds the name {name!r}, which points outside of the archive. It was not used."
     E188 = "{path} does not hold {name}. It was not used."
+    E189 = "The model hub did not send {name} ({problem})."
 
     # 2xx: tokenization
     E201 = (

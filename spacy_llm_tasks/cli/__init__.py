@@ -17,6 +17,8 @@ def _root() -> None:
     pass
 
 
-from . import convert  # noqa: E402
+from . import bench, convert, weights  # noqa: E402
 
+app.add_typer(weights.app, name="weights")
 app.command("convert")(convert.command)
+app.add_typer(bench.app, name="bench")

