@@ -229,10 +229,9 @@ def _scratch(beside: Path) -> Iterator[Path]:
 
 
 def _short(error: BaseException) -> str:
-    """The first line of an error, without the long tail of network libraries."""
+    """The first line of an error: one line for each source reads like a list."""
     lines = str(error).strip().splitlines()
-    text = lines[0] if lines else type(error).__name__
-    return text if len(text) <= 160 else f"{type(error).__name__}: {text[:140]}..."
+    return lines[0] if lines else type(error).__name__
 
 
 def _silent(message: str) -> None:
