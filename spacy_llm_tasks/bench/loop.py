@@ -10,6 +10,7 @@ from spacy.language import Language
 from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.ty import TrainableComponent
 from spacy.util import fix_random_seed
 from thinc.api import Optimizer
 
@@ -83,9 +84,15 @@ def run(
         losses: dict[str, float] = {}
         # As in `spacy train`: all components answer before any is stepped. With `sgd=optimizer`
         # the shared encoder would be stepped before its heads have sent their gradients.
-        nlp.update([examples[i] for i in batch], drop=DROPOUT, sgd=False, losses=losses)
+        nlp.update(
+            [examples[i] for i in batch],
+            drop=DROPOUT,
+            sgd=False,  # type: ignore[arg-type]
+            losses=losses,
+        )
         for _, component in nlp.pipeline:
-            component.finish_update(optimizer)
+            if isinstance(component, TrainableComponent):
+                component.finish_update(optimizer)
         optimizer.step_schedules()
         if progress is not None:
             progress(step, bench_set.updates, losses.get(nlp.pipe_names[-1], 0.0))

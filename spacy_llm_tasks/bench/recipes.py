@@ -5,7 +5,7 @@ tell whether an old result still belongs to it.
 """
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,18 @@ from ..errors import Errors
 WEIGHTS = "{weights}"  # stands for the weights folder, whose path is no part of a result
 WARM_UP = 0.1  # share of the updates
 
+# All settings of our optimiser but the rate: decay and clipping as on the other side.
+OUR_OPTIMIZER = {
+    "encoder_scale": 1.0,
+    "layer_decay": 1.0,
+    "weight_decay": 0.01,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "eps": 1e-8,
+    "clip_norm": 1.0,
+    "grad_clip": 1.0,
+}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -27,10 +39,12 @@ class Recipe:
     components (dict[str, dict]): Component configs by name, in pipeline order, each with
         its `factory`.
     optimizer (dict): A block for thinc's `optimizers` registry.
+    initialize (dict[str, dict]): `[initialize.components]` by component name.
     """
 
     components: dict[str, dict[str, Any]]
     optimizer: dict[str, Any]
+    initialize: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def pipeline(self, weights: Path | str) -> Language:
         """Build the untrained pipeline.
@@ -42,6 +56,7 @@ class Recipe:
         for name, block in self.components.items():
             config = _fill(deepcopy(block), str(weights))
             nlp.add_pipe(config.pop("factory"), name=name, config=config)
+        nlp.config["initialize"]["components"] = _fill(deepcopy(self.initialize), str(weights))
         return nlp
 
     def build_optimizer(self) -> Optimizer:
@@ -50,7 +65,10 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """RETURNS (dict[str, Any]): The recipe for a result file."""
-        return {"components": deepcopy(self.components), "optimizer": deepcopy(self.optimizer)}
+        blocks = {"components": self.components, "optimizer": self.optimizer}
+        if self.initialize:
+            blocks["initialize"] = self.initialize
+        return deepcopy(blocks)
 
 
 def build(side: str, task: str, *, learn_rate: float, updates: int) -> Recipe:
@@ -143,6 +161,29 @@ def peer(task: str, learn_rate: float, updates: int) -> Recipe:
     return Recipe(components={"transformer": encoder, task: head}, optimizer=optimizer)
 
 
+def ours(task: str, learn_rate: float, updates: int) -> Recipe:
+    """Our encoder and our head, each with the defaults of its factory, and our AdamW.
+
+    task (str): "ner" or "textcat".
+    learn_rate (float): The highest rate of the schedule.
+    updates (int): The length of the schedule.
+    RETURNS (Recipe): The recipe, defaults filled in: a result is then kept apart from those of
+        other defaults.
+    """
+    head = {"ner": "trf_ner", "textcat": "trf_textcat"}[task]
+    components = {"transformer": {"factory": "trf_encoder"}, head: {"factory": head}}
+    optimizer = {
+        "@optimizers": "spacy_llm_tasks.AdamW.v1",
+        **OUR_OPTIMIZER,
+        "learn_rate": schedule(learn_rate, updates),
+    }
+    return Recipe(
+        components=Recipe(components, {}).pipeline(WEIGHTS).config["components"],
+        optimizer=optimizer,
+        initialize={"transformer": {"weights": WEIGHTS}},
+    )
+
+
 def schedule(learn_rate: float, updates: int) -> dict[str, Any]:
     """Linear warm-up over the first tenth of the updates, then a linear decline to 0.
 
@@ -164,4 +205,4 @@ def _fill(block: Any, weights: str) -> Any:
     return weights if block == WEIGHTS else block
 
 
-SIDES = {"peer": peer}
+SIDES = {"ours": ours, "peer": peer}

@@ -26,7 +26,7 @@ def test_a_longer_run_starts_like_a_shorter_one():
     assert list(islice(loop.batches(50, size=8, updates=9, seed=2), 5)) == list(short)
 
 
-@pytest.mark.parametrize("side", ["peer"])
+@pytest.mark.parametrize("side", ["ours", "peer"])
 def test_schedule_warms_up_over_a_tenth_and_ends_at_zero(side):
     optimizer = recipes.build(side, "ner", learn_rate=2e-4, updates=100).build_optimizer()
     rates = []
@@ -37,6 +37,23 @@ def test_schedule_warms_up_over_a_tenth_and_ends_at_zero(side):
     assert rates[10] == max(rates) == pytest.approx(2e-4)
     assert rates[5] == pytest.approx(1e-4) and rates[55] == pytest.approx(1e-4)
     assert rates[:11] == sorted(rates[:11]) and rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_settings_of_ours_name_every_default():
+    recipe = recipes.build("ours", "ner", learn_rate=2e-4, updates=100)
+    assert recipe.components["trf_ner"]["model"]["dropout"] == 0.1
+    assert recipe.initialize == {"transformer": {"weights": recipes.WEIGHTS}}
+    nlp = recipe.pipeline("some/folder")
+    assert nlp.config["initialize"]["components"]["transformer"]["weights"] == "some/folder"
+
+
+def test_both_sides_have_one_schedule_and_equal_decay():
+    ours, peer = (
+        recipes.build(side, "textcat", learn_rate=1e-4, updates=50).optimizer
+        for side in ("ours", "peer")
+    )
+    assert ours["learn_rate"] == peer["learn_rate"]
+    assert ours["weight_decay"] == peer["L2"]
 
 
 def test_every_tenth_is_held_out():
