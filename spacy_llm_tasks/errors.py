@@ -324,6 +324,22 @@ class Errors(metaclass=_ErrorsWithCodes):
     E510 = "There is no config file {path}."
     E511 = "The config {path} cannot be read:\n  {text}"
     E512 = "The config {path} has {count} mistake(s):\n{lines}"
+    E513 = "The config has no [corpora.{split}]. {hint} Or give a file to read."
+    E514 = (
+        "[corpora.{split}] is read by {reader}, which has no path to replace. Use --config with a "
+        "reader that has one."
+    )
+    E515 = "[corpora.{split}] has no path. Give a file to read, or pass --paths.{split} FILE."
+    E516 = (
+        "There is no {path} (seen from {here}), which [corpora.{split}] names. Give the file to "
+        "read, or pass --paths.{split} FILE."
+    )
+    E517 = "{path} holds no example. Is it the right file, and does its name end as its kind asks?"
+    E518 = (
+        "{path} is neither a pipeline (a folder with meta.json) nor weights (a folder with "
+        "config.json and model.safetensors)."
+    )
+    E519 = "{path} cannot be read: {error}"
     # 58x: benchmarks
     E581 = (
         "The benchmark set '{name}' has no file {path}. Point --data at the folder that holds the "

@@ -13,6 +13,7 @@ from timeit import default_timer as timer
 from typing import IO, Any
 
 import numpy as np
+from spacy import load
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
 from spacy.training.loop import (
@@ -32,6 +33,7 @@ from .batches import Batches
 from .checkpoint import Checkpoint, Checkpoints
 from .files import clean_parts, whole_folder
 from .interrupts import StopSignals, TrainingStopped
+from .log_file import EarlierLog
 from .optimizer_state import optimizer_from_state, optimizer_to_state
 from .randomness import RandomState, reseed_cupy
 from .run import Run
@@ -74,11 +76,15 @@ def train(
     RAISES (TrainingStopped): If a signal ended the run; its state is saved.
     RAISES (ValueError): If the run cannot be resumed.
     """
-    trainer = Trainer(nlp, output_path, use_gpu=use_gpu, stdout=stdout, checkpoints=checkpoints)
-    done = trainer.prepare(resume=resume)
-    if done is not None:
-        return done, trainer.path(DIR_MODEL_LAST)
-    trainer.run_all(stderr, on_step)
+    if resume and output_path is None:
+        raise ValueError(Errors.E509)
+    with EarlierLog(nlp.config.interpolate(), resume=resume) as log:
+        trainer = Trainer(nlp, output_path, use_gpu=use_gpu, stdout=stdout, checkpoints=checkpoints)
+        done = trainer.prepare(resume=resume)
+        if done is not None:
+            return done, trainer.path(DIR_MODEL_LAST)
+        log.last_step = trainer.run.step
+        trainer.run_all(stderr, on_step)
     return nlp, trainer.path(DIR_MODEL_LAST)
 
 
@@ -135,8 +141,6 @@ class Trainer:
 
         RETURNS (Language | None): The trained pipeline if there is nothing left to do.
         """
-        if resume and self.output is None:
-            raise ValueError(Errors.E509)
         if self.output is not None:
             self.output.mkdir(parents=True, exist_ok=True)
             clean_parts(self.output)
@@ -149,7 +153,7 @@ class Trainer:
             elif checkpoint.is_finished:
                 require_same(checkpoint.numbers["sameness"], self.config)
                 self._say(f"Training was finished at step {checkpoint.numbers['step']}")
-                return _load(self.output)
+                return load(checkpoint.path.parent.parent / DIR_MODEL_LAST)
             else:
                 self._go_on_from(checkpoint)
         else:
@@ -333,14 +337,6 @@ def _has_weights(proc: Any) -> bool:
 
 def _below(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-
-
-def _load(output: Path | None) -> Language:
-    from spacy import load
-
-    if output is None:
-        raise ValueError(Errors.E509)
-    return load(output / DIR_MODEL_LAST)
 
 
 def _current_kernel() -> str | None:

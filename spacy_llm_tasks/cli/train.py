@@ -1,0 +1,194 @@
+"""`train`: a config and data to a trained pipeline, resumable."""
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from ._config import import_code, parse_overrides, use_device
+from ._run import friendly
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+    from ..training.run import Run
+
+CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
+OPTIONS = ["--output", "--resume", "--no-resume", "--gpu-id", "--code", "--help"]
+OPTIONS += ["--calibrate", "--no-calibrate", "--checkpoints", "--no-checkpoints"]
+
+
+@friendly()
+def command(
+    context: typer.Context,
+    config: Annotated[Path, typer.Argument(help="A spaCy training config (.cfg).")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Folder for model-best, model-last and checkpoints."),
+    ],
+    resume: Annotated[
+        bool,
+        typer.Option(
+            help="Go on from the last checkpoint in --output. Starts at the beginning if there is "
+            "none, so scripts can always pass it."
+        ),
+    ] = False,
+    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU to use; -1: the CPU.")] = -1,
+    code: Annotated[
+        Path | None,
+        typer.Option("--code", "-c", help="Python file that registers functions of the config."),
+    ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(help="After training, calibrate the scores of model-best on the dev data."),
+    ] = True,
+    checkpoints: Annotated[
+        bool, typer.Option(help="Write a checkpoint at every evaluation and when stopped.")
+    ] = True,
+) -> None:
+    """Train a pipeline. Settings of the config are replaced by options of the same dotted name:
+
+        train config.cfg --output training/mine --paths.train train.spacy --training.max_steps 500
+
+    Every key of the config must be known: a misspelt one is refused, with the nearest right one.
+
+    Ctrl-C (or SIGTERM) ends the current step and saves everything; a second one stops at once.
+    With --resume the run goes on from there, or from the last evaluation if it was killed, to the
+    same weights that it would have reached undisturbed. The config and the data must be the same.
+
+    The same config trains the same weights with `spacy train`.
+    """
+    overrides = parse_overrides(context.args, OPTIONS)
+    import_code(code)
+    use_device(gpu_id)
+    train_config(
+        config,
+        output,
+        overrides=overrides,
+        resume=resume,
+        gpu_id=gpu_id,
+        calibrate=calibrate,
+        checkpoints=checkpoints,
+    )
+
+
+def train_config(
+    config_path: Path,
+    output: Path,
+    *,
+    overrides: dict[str, Any],
+    resume: bool = False,
+    gpu_id: int = -1,
+    calibrate: bool = True,
+    checkpoints: bool = True,
+) -> None:
+    """Check a config, train it and calibrate what was trained. The arguments are the command's.
+
+    RAISES (ValueError): If config or data are wrong, or a run cannot be resumed.
+    RAISES (typer.Exit): With 128 plus the signal's number, if a signal stopped the training.
+    """
+    from spacy.training.initialize import init_nlp
+    from thinc.api import ConfigValidationError
+
+    from ..training.config_check import explain, read_config
+    from ..training.interrupts import TrainingStopped
+    from ..training.loop import train
+
+    config = read_config(config_path, overrides)
+    _say(f"Initializing the pipeline of {config_path}")
+    try:
+        nlp = init_nlp(config, use_gpu=gpu_id)
+        with _Progress(nlp) as progress:
+            nlp, _ = train(
+                nlp,
+                output,
+                use_gpu=gpu_id,
+                resume=resume,
+                checkpoints=checkpoints,
+                stdout=progress.stdout,
+                stderr=sys.stderr,
+                on_step=progress.update,
+            )
+    except ConfigValidationError as error:
+        raise ValueError(explain(error)) from error
+    except TrainingStopped as stop:
+        goes_on = "add --resume to go on from there" if checkpoints else "model-last is saved"
+        _say(f"Stopped after step {stop.step}: {goes_on}.")
+        raise typer.Exit(128 + stop.signum) from stop
+    if calibrate:
+        calibrate_best(output / "model-best")
+
+
+def calibrate_best(path: Path) -> None:
+    """Calibrate the scores of a trained pipeline on its dev data, and save it again.
+
+    path (Path): The pipeline. Left alone if none of its components can be calibrated.
+    """
+    import spacy
+    from spacy.util import resolve_dot_names
+
+    nlp = spacy.load(path)
+    able = [name for name, proc in nlp.pipeline if callable(getattr(proc, "calibrate", None))]
+    if not able:
+        return
+    from ..training.calibrate import calibrate_pipeline
+    from ..training.files import whole_folder
+
+    _say(f"Calibrating {', '.join(able)}")
+    config = nlp.config.interpolate()
+    (dev_corpus,) = resolve_dot_names(config, [config["training"]["dev_corpus"]])
+    report = calibrate_pipeline(nlp, list(dev_corpus(nlp)))
+    with whole_folder(path) as part:
+        nlp.to_disk(part)
+    _say(str(report))
+
+
+class _Progress:
+    """A bar of steps on a terminal, nothing elsewhere; the logger's lines stay whole above it."""
+
+    def __init__(self, nlp: "Language") -> None:
+        from tqdm import tqdm
+
+        training = nlp.config.interpolate()["training"]
+        # A logger with a bar of its own keeps it.
+        own_bar = bool(training["logger"].get("progress_bar"))
+        self._bar = tqdm(
+            total=training["max_steps"] or None,
+            disable=own_bar or not sys.stderr.isatty(),
+            unit="step",
+            leave=False,
+        )
+        self.stdout = cast(IO[str], _AboveBar(tqdm.write))
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def update(self, run: "Run") -> None:
+        self._bar.update(run.step - self._bar.n)
+
+
+class _AboveBar(io.TextIOBase):
+    """A stream whose text is written above the bar.
+
+    write (Callable): tqdm's.
+    """
+
+    def __init__(self, write: Callable[..., None]) -> None:
+        self._write = write
+
+    def write(self, text: str) -> int:
+        self._write(text, file=sys.stdout, end="")
+        return len(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+def _say(text: str) -> None:
+    typer.echo(text)

@@ -1,0 +1,242 @@
+"""Find every mistake in a training config that can be found without building the pipeline.
+
+spaCy drops unknown keys of [training], [nlp], [initialize] and [pretraining] without a word, so a
+misspelt `max_stepz` trains with the default. Here nothing that a config says goes unread: each key
+is known, or it is reported with its place and the nearest name that would have been known.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from spacy.language import DEFAULT_CONFIG, DEFAULT_CONFIG_PRETRAIN_PATH, Language
+from spacy.schemas import CONFIG_SCHEMAS
+from spacy.util import get_lang_class, load_config, registry
+from thinc.api import Config, ConfigValidationError
+
+from ..errors import Errors
+from .config_blocks import Problems, check_arguments, check_scalar, check_value, suggest
+from .config_references import (
+    all_references,
+    check_paths,
+    check_references,
+    check_variables,
+    dot_get,
+)
+
+# [paths], [system] and sections that `${...}` refers to hold variables and may have any key.
+SECTIONS = ("nlp", "components", "corpora", "training", "initialize", "pretraining")
+VARIABLE_SECTIONS = ("paths", "system", "vars", "variables")
+COMPONENT_KEYS = ("factory", "scorer")
+SOURCE_KEYS = ("source", "component", "replace_listeners")
+CORPORA = ("train", "dev", "test", "pretrain")
+AT_LEAST_ONE = ("eval_frequency", "accumulate_gradient")
+
+
+def read_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
+    """Read a config file, and refuse it with everything that is wrong with it.
+
+    path (Path): The .cfg file.
+    overrides (dict | None): Values by dotted key that replace those of the file.
+    RETURNS (Config): Not interpolated, as `spacy.training.initialize.init_nlp` wants it.
+    RAISES (ValueError): Naming each mistake and its place.
+    RAISES (OSError): If the file cannot be read.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(Errors.E510.format(path=path))
+    try:
+        config = load_config(path, overrides=overrides or {}, interpolate=False)
+    except ConfigValidationError as error:
+        raise ValueError(Errors.E511.format(path=path, text=explain(error))) from error
+    except UnicodeDecodeError as error:
+        raise ValueError(Errors.E511.format(path=path, text=error)) from error
+    problems = find_problems(config)
+    if problems:
+        raise ValueError(
+            Errors.E512.format(path=path, count=len(problems), lines="\n".join(problems))
+        )
+    return config
+
+
+def find_problems(config: Config) -> list[str]:
+    """Check a config.
+
+    config (Config): Not interpolated, with overrides applied, not filled with defaults.
+    RETURNS (list[str]): A line for each mistake, empty if there is none.
+    """
+    problems = Problems()
+    _check_sections(problems, config)
+    check_references(problems, config)
+    if problems.lines:
+        return problems.lines
+    try:
+        whole = config.interpolate()
+    except ConfigValidationError as error:
+        return [f"  {explain(error)}"]
+    check_variables(problems, config, VARIABLE_SECTIONS, DEFAULT_CONFIG)
+    for name in ("nlp", "training", "pretraining", "initialize"):
+        _check_schema_section(problems, whole, name)
+    _check_components(problems, whole)
+    _check_initialize(problems, whole)
+    _check_corpora(problems, whole)
+    _check_names(problems, whole)
+    check_paths(problems, config, whole)
+    return problems.lines
+
+
+def explain(error: ConfigValidationError) -> str:
+    """RETURNS (str): spaCy's error about a config, on as few lines as it needs."""
+    lines = [error.title or "", error.desc or ""]
+    for found in error.errors or []:
+        place = ".".join(str(p) for p in [error.parent, *found.get("loc", [])] if p)
+        lines.append(f"{place}: {found.get('msg', '')}".strip(": "))
+    return "\n  ".join(line.strip() for line in lines if line.strip())
+
+
+def _check_sections(problems: Problems, config: Config) -> None:
+    referenced = {reference.split(".")[0] for _, reference in all_references(config)}
+    known = (*SECTIONS, *VARIABLE_SECTIONS)
+    for name, section in config.items():
+        if name not in known and name not in referenced:
+            problems.unknown("(top level)", name, known, what="section")
+        elif not isinstance(section, dict):
+            problems.add(name, "is a value, expected a section in square brackets.")
+
+
+def _check_schema_section(problems: Problems, config: Config, name: str) -> None:
+    section = config.get(name, {})
+    pretraining = name == "pretraining"
+    default = load_config(DEFAULT_CONFIG_PRETRAIN_PATH) if pretraining else DEFAULT_CONFIG
+    fields: dict[str, Any] = CONFIG_SCHEMAS[name].model_fields  # type: ignore[attr-defined]
+    for key, value in section.items():
+        if key not in fields:
+            problems.unknown(f"[{name}]", key, fields)
+            continue
+        place = f"{name}.{key}"
+        if place in ("initialize.components", "training.score_weights"):
+            continue
+        check_value(
+            problems,
+            place,
+            value,
+            annotation=fields[key].annotation,
+            default=default[name].get(key),
+        )
+    if name == "training":
+        for key in AT_LEAST_ONE:
+            value = section.get(key, 1)
+            if isinstance(value, int) and value < 1:
+                problems.add(f"training.{key}", f"is {value}, expected at least 1.")
+        for key, value in section.get("score_weights", {}).items():
+            check_scalar(problems, f"training.score_weights.{key}", value, float)
+
+
+def _check_components(problems: Problems, config: Config) -> None:
+    language = _language(config)
+    for name, block in config.get("components", {}).items():
+        place = f"components.{name}"
+        if not isinstance(block, dict):
+            problems.add(place, "is a value, expected a section with a factory.")
+        elif "source" in block:
+            for key in block:
+                if key not in SOURCE_KEYS:
+                    problems.unknown(place, key, SOURCE_KEYS)
+        elif "factory" not in block:
+            problems.add(place, "has no factory. Add `factory = ...` or `source = ...`.")
+        elif not language.has_factory(block["factory"]):
+            known = [n.removeprefix(f"{language.lang}.") for n in registry.factories.get_all()]
+            problems.unknown(place, block["factory"], known, what="factory")
+        else:
+            check_arguments(
+                problems,
+                place,
+                {k: v for k, v in block.items() if k != "factory"},
+                _factory(language, block["factory"]),
+                default=language.get_factory_meta(block["factory"]).default_config,
+                also=COMPONENT_KEYS,
+                without=("nlp", "name"),
+            )
+
+
+def _check_initialize(problems: Problems, config: Config) -> None:
+    components = config.get("components", {})
+    language = _language(config)
+    for name, block in config.get("initialize", {}).get("components", {}).items():
+        place = f"initialize.components.{name}"
+        if name not in components:
+            problems.unknown("[initialize.components]", name, components, what="component")
+            continue
+        owner = _component_class(language, components[name].get("factory"))
+        if owner is None or not hasattr(owner, "initialize"):
+            check_value(problems, place, block)
+        else:
+            check_arguments(
+                problems, place, block, owner.initialize, without=("self", "get_examples", "nlp")
+            )
+
+
+def _check_corpora(problems: Problems, config: Config) -> None:
+    corpora = config.get("corpora", {})
+    check_value(problems, "corpora", corpora, default=DEFAULT_CONFIG["corpora"])
+    known = {*corpora, "train", "dev"}
+    for key in ("train_corpus", "dev_corpus"):
+        value = config.get("training", {}).get(key)
+        if not isinstance(value, str) or not value.startswith("corpora."):
+            continue
+        if dot_get(config, value) is None and value.split(".", 1)[1] not in ("train", "dev"):
+            nearest = suggest(value, [f"corpora.{k}" for k in known])
+            problems.add(f"training.{key}", f"there is no '{value}'. {nearest}")
+    used = {v for v in _all_texts(config) if v.startswith("corpora.")}
+    for name in corpora:
+        # A corpus of the user's own, for `evaluate --split`, has a name far from the usual ones.
+        near = difflib.get_close_matches(name, CORPORA, n=1, cutoff=0.75)
+        is_block = isinstance(corpora[name], dict)
+        if name not in CORPORA and is_block and near and f"corpora.{name}" not in used:
+            problems.unknown("[corpora]", name, CORPORA, what="corpus")
+
+
+def _check_names(problems: Problems, config: Config) -> None:
+    """Names of components, wherever a list holds them."""
+    components = config.get("components", {})
+    pipeline = config.get("nlp", {}).get("pipeline", [])
+    for place, known in (
+        ("nlp.pipeline", components),
+        ("nlp.disabled", pipeline),
+        ("training.frozen_components", pipeline),
+        ("training.annotating_components", pipeline),
+    ):
+        names = dot_get(config, place)
+        for name in names if isinstance(names, list) else []:
+            if name not in known:
+                problems.unknown(place, str(name), known, what="component")
+
+
+def _language(config: Config) -> type[Language]:
+    code = config.get("nlp", {}).get("lang")
+    try:
+        return get_lang_class(code) if code else Language
+    except ImportError:  # spaCy's own message about the language follows when it is built
+        return Language
+
+
+def _factory(language: type[Language], name: str) -> Any:
+    internal = language.get_factory_name(name)
+    return registry.factories.get(internal if internal in registry.factories else name)
+
+
+def _component_class(language: type[Language], factory: str | None) -> Any:
+    if factory is None or not language.has_factory(factory):
+        return None
+    try:
+        return get_type_hints(_factory(language, factory)).get("return")
+    except (NameError, TypeError):
+        return None
+
+
+def _all_texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for below in value.values():
+            yield from _all_texts(below)
