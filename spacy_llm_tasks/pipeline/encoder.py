@@ -21,8 +21,10 @@ from ..layers import trf_data
 from ..layers.doc_encoder import TOKENS, View
 from ..layers.encoder import Gradients, Views, install, predict_views, shim_of, update_views
 from ..layers.listener import Listener, remember
+from ..layers.shim import load_state
 from ..nn.config import TransformerConfig
 from ..tokenization.tokenizer import PieceTokenizer
+from ..weights.checkpoint import load_encoder
 from . import encoder_files
 
 DEFAULT_ENCODER_MODEL = Config().from_str(
@@ -226,11 +228,10 @@ class EncoderComponent(Tok2Vec):
         if not list(islice(get_examples(), 1)):
             raise ValueError(Errors.E410.format(name=self.name))
         if weights is not None:
-            from ..weights.checkpoint import load_encoder
-
-            config, state = load_encoder(Path(weights))
-            encoder = install(self.model, config, PieceTokenizer.from_folder(tokenizer or weights))
-            encoder.transformer.load_state_dict(state)
+            checkpoint = load_encoder(weights)
+            pieces = PieceTokenizer.from_folder(tokenizer or weights)
+            encoder = install(self.model, checkpoint.config, pieces)
+            load_state(encoder.transformer, checkpoint.state)
         elif tokenizer is not None:
             pieces = PieceTokenizer.from_folder(tokenizer)
             wanted = {k: v for k, v in shim_of(self.model).architecture.items() if v is not None}
