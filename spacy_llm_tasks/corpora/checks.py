@@ -189,10 +189,8 @@ def _check_tokens(
     for entity in document.entities:
         if entity.label != NO_ENTITY and doc.char_span(entity.start, entity.end) is None:
             surface = document.text[entity.start : entity.end]
-            message = (
-                f"[{surface}|{entity.label}] cuts a token: set spaces or punctuation around it"
-            )
-            problems.add(entity.line, message)
+            message = f"[{surface}|{entity.label}] is no whole number of spaCy's tokens"
+            problems.add(entity.line, f"{message}: set it apart from its neighbours or reword")
     # Chats and letters end lines without a full stop, so a line break may end a sentence as well:
     # too short is what is short counting those too, too long what is long without them.
     few = [sent for sent in doc.sents if any(token.is_alpha for token in sent)]

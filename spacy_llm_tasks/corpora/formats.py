@@ -57,12 +57,14 @@ class Options:
 def detect_format(path: Path, *, encoding: str = "utf-8") -> str:
     """The format of a file by its name, else by what stands in it.
 
-    path (Path): The file.
+    path (Path): The file, or a folder of .txt files in the project's markup.
     encoding (str): Its encoding.
     RETURNS (str): One of FORMATS.
     RAISES (ValueError): If it cannot be told.
     """
     path = Path(path)
+    if path.is_dir() and any(path.glob("*.txt")):
+        return "markup"
     if not path.is_file():
         raise ValueError(Errors.E310.format(path=path))
     known = _BY_SUFFIX.get(path.suffix.lower())

@@ -185,7 +185,7 @@ def _columns_of(
     first = {row.cells[0] for row in rows}
     last = {row.cells[-1] for row in rows}
     if separator == "space":
-        if len(first) > max(1, len(rows) // 2) and len(rows) > 2:
+        if 2 * len(first) > len(rows) + 1:
             reason = f"{len(first)} different first words in {len(rows)} lines"
             raise ValueError(Errors.E315.format(path=path, reason=reason))
         return 1, 0

@@ -63,7 +63,8 @@ def score_textcat(
     if not labels or not np.any(~np.isnan(gold)):
         return _empty()
     if exclusive:
-        guess = scores >= np.where(np.isnan(scores), np.inf, np.max(scores, axis=1, keepdims=True))
+        filled = np.nan_to_num(scores, nan=-np.inf)
+        guess = ~np.isnan(scores) & (filled == filled.max(axis=1, keepdims=True))
         # The first of equal scores, as `max` over a dict would take it.
         chosen = guess & (np.cumsum(guess, axis=1) == 1)
     else:
