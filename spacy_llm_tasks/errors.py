@@ -164,8 +164,8 @@ class Errors(metaclass=_ErrorsWithCodes):
     E300 = (
         "The stored {what} were written for a text of {expected} characters, but this Doc has "
         "{found}. They were copied along by `as_doc(copy_user_data=True)` or by hand. Use "
-        "`spacy_llm_tasks.annotations.slice_doc(span)` to cut a Doc with its annotations, or remove "
-        "doc.user_data[{key!r}]."
+        "`spacy_llm_tasks.annotations.slice_doc(span)` to cut a Doc with its annotations, or "
+        "remove doc.user_data[{key!r}]."
     )
     E301 = (
         "Relation argument {text!r} (characters {start}-{end}) does not fall on token boundaries: "
@@ -174,8 +174,8 @@ class Errors(metaclass=_ErrorsWithCodes):
     )
     E302 = "Relation {what} belongs to another Doc. Take both spans from the Doc being annotated."
     E303 = "The {what} of {found!r} must be a number between 0 and 1."
-    E304 = "{what} must be a {expected}, found {found!r}. See the docstring of `{function}` for the form."
-    E305 = "{n_spans} spans but {n_scores} scores: pass one score per span."
+    E304 = "{what} must be a {expected}, found {found!r}. See the docstring of `{function}` for the
+    form." E305 = "{n_spans} spans but {n_scores} scores: pass one score per span."
     E310 = "No such file: {path}. Check the path."
     E311 = "{path} holds no {what}. Check that it is the right file and that --format is right."
     E312 = (
@@ -232,8 +232,8 @@ class Errors(metaclass=_ErrorsWithCodes):
         "or to null to let the checkpoint decide."
     )
     E405 = (
-        "The tokenizer knows {found} pieces, but the encoder has embeddings for {expected}: they do "
-        "not belong together. Use the tokenizer that lies beside the weights."
+        "The tokenizer knows {found} pieces, but the encoder has embeddings for {expected}: they "
+        "do not belong together. Use the tokenizer that lies beside the weights."
     )
     E406 = "Found window = {window} and stride = {stride}, expected 0 < stride <= window (pieces)."
     E407 = (
@@ -259,23 +259,23 @@ class Errors(metaclass=_ErrorsWithCodes):
         "encoder before each update of the components that listen to it."
     )
     E413 = (
-        "The saved encoder is not complete: {path} is missing. Save the pipeline again, or copy the "
-        "whole folder."
+        "The saved encoder is not complete: {path} is missing. Save the pipeline again, or copy "
+        "the whole folder."
     )
     E414 = "{path} is damaged or not a safetensors file ({error}). Save or copy the pipeline again."
     E415 = (
-        "The width of the upstream '{upstream}' is not known yet. Initialize the encoder first (put "
-        "it before this component), or give the listener a `width`."
+        "The width of the upstream '{upstream}' is not known yet. Initialize the encoder first "
+        "(put it before this component), or give the listener a `width`."
     )
     E416 = (
-        "This component reads the encoder's {kind} rows, which need `spacy_llm_tasks.Listener.v1` on "
-        "a `trf_encoder`; found the upstream '{upstream}'. Use that listener, or choose a pooling "
-        "over token rows (mean, max, attention)."
+        "This component reads the encoder's {kind} rows, which need `spacy_llm_tasks.Listener.v1` "
+        "on a `trf_encoder`; found the upstream '{upstream}'. Use that listener, or choose a "
+        "pooling over token rows (mean, max, attention)."
     )
     E417 = "A label must be a string, found {found!r}."
     E418 = (
-        "'{name}' is already built for the labels {known}: '{label}' cannot be added. Initialize the "
-        "component again with all labels."
+        "'{name}' is already built for the labels {known}: '{label}' cannot be added. Initialize "
+        "the component again with all labels."
     )
     E419 = (
         "The training data has labels that the list given to '{name}' lacks: {unknown} (given: "
@@ -286,16 +286,21 @@ class Errors(metaclass=_ErrorsWithCodes):
         "or set `labels` in [initialize.components.{name}]."
     )
     E421 = (
-        "overlapping = true needs a head that scores spans. Use `spacy_llm_tasks.SpanHead.v1` as the "
-        "model's architecture."
+        "overlapping = true needs a head that scores spans. Use `spacy_llm_tasks.SpanHead.v1` as "
+        "the model's architecture."
+    )
+    E422 = (
+        "Found {found} examples to calibrate on, expected at least {expected}: half of them fit, "
+        "the other half measures. Give a larger held-out file."
     )
     E403 = "Weight '{key}' has shape {found}, expected {expected}."
 
     # 5xx: training and the command line
     E501 = "Optimizer setting {name} = {value} is out of range, expected {low} to {high}."
     E502 = (
-        "The training data ended after {drawn} batches, but the checkpoint was made after {wanted}: "
-        "it is not the data of the stopped run. Bring that data back, or train without --resume."
+        "The training data ended after {drawn} batches, but the checkpoint was made after "
+        "{wanted}: it is not the data of the stopped run. Bring that data back, or train "
+        "without --resume."
     )
     E503 = (
         "The checkpoint has optimizer state for '{name}', which this pipeline does not have. It "
@@ -340,6 +345,7 @@ class Errors(metaclass=_ErrorsWithCodes):
         "config.json and model.safetensors)."
     )
     E519 = "{path} cannot be read: {error}"
+    E520 = "The reader [corpora.{split}] cannot be made:\n  {text}"
     # 58x: benchmarks
     E581 = (
         "The benchmark set '{name}' has no file {path}. Point --data at the folder that holds the "

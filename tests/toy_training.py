@@ -82,11 +82,13 @@ upstream = "*"
 [corpora.train]
 @readers = "spacy.Corpus.v1"
 path = ${paths.train}
+gold_preproc = false
 max_length = 0
 
 [corpora.dev]
 @readers = "spacy.Corpus.v1"
 path = ${paths.dev}
+gold_preproc = false
 max_length = 0
 
 [training]
@@ -157,7 +159,7 @@ def build_torch_textcat(tok2vec: Model, width: int, nO: int) -> Model:
     return model
 
 
-def make_docs(n: int, seed: int) -> list[Doc]:
+def make_docs(n: int, seed: int, *, annotated: bool = True) -> list[Doc]:
     rng = random.Random(seed)
     nlp = spacy.blank("en")
     docs = []
@@ -166,8 +168,9 @@ def make_docs(n: int, seed: int) -> list[Doc]:
         words = [rng.choice(NAMES), rng.choice(VERBS[label]), rng.choice(PLACES)]
         words += ["again"] * rng.randint(0, 4) + ["."]
         doc = Doc(nlp.vocab, words=words)
-        doc.ents = [Span(doc, 0, 1, "PERSON"), Span(doc, 2, 3, "GPE")]
-        doc.cats = {name: float(name == label) for name in VERBS}
+        if annotated:
+            doc.ents = [Span(doc, 0, 1, "PERSON"), Span(doc, 2, 3, "GPE")]
+            doc.cats = {name: float(name == label) for name in VERBS}
         docs.append(doc)
     return docs
 
@@ -189,6 +192,4 @@ def initialized(overrides: dict[str, Any], text: str = CONFIG):
 
 
 def weights_of(nlp) -> dict[str, bytes]:
-    return {
-        name: proc.model.to_bytes() for name, proc in nlp.components if hasattr(proc, "model")
-    }
+    return {name: proc.model.to_bytes() for name, proc in nlp.components if hasattr(proc, "model")}

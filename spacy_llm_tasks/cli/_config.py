@@ -13,17 +13,25 @@ import typer
 OVERRIDES_VARIABLE = "SPACY_CONFIG_OVERRIDES"
 
 
-def parse_overrides(arguments: list[str], options: list[str]) -> dict[str, Any]:
-    """Read `--training.max_steps 100` and `--training.max_steps=100`.
+def split_arguments(
+    arguments: list[str], options: list[str], *, most: int
+) -> tuple[list[str], dict[str, Any]]:
+    """Tell arguments from overrides, `--training.max_steps 100` or `--training.max_steps=100`.
 
-    arguments (list[str]): What typer did not know.
+    typer takes options that it does not know for arguments, so both come mixed.
+
+    arguments (list[str]): All arguments in their order, then what typer had no place for.
     options (list[str]): The command's own options, for the message about a misspelt one.
-    RETURNS (dict): Values by dotted key, parsed as JSON where they are JSON. Overrides in the
-        environment variable SPACY_CONFIG_OVERRIDES win, as they do in spaCy.
-    RAISES (typer.BadParameter): If an argument is no override.
+    most (int): Number of arguments that the command has.
+    RETURNS (tuple): The arguments, and the overrides by dotted key, parsed as JSON where they are
+        JSON. Overrides in the variable SPACY_CONFIG_OVERRIDES win, as they do in spaCy.
+    RAISES (typer.BadParameter): If there is anything else.
     """
+    found, overrides = _split(arguments, options)
+    if len(found) > most:
+        raise typer.BadParameter(f"unexpected argument '{found[most]}'")
     environment = shlex.split(os.environ.get(OVERRIDES_VARIABLE, ""))
-    return {**_parse(arguments, options), **_parse(environment, options)}
+    return found, {**overrides, **_split(environment, options)[1]}
 
 
 def import_code(path: Path | None) -> None:
@@ -54,22 +62,25 @@ def use_device(gpu_id: int) -> str:
     return f"GPU {gpu_id}"
 
 
-def _parse(arguments: list[str], options: list[str]) -> dict[str, Any]:
+def _split(arguments: list[str], options: list[str]) -> tuple[list[str], dict[str, Any]]:
+    plain: list[str] = []
     overrides: dict[str, Any] = {}
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
+        if not argument.startswith("--"):
+            plain.append(argument)
+            continue
         name, has_value, value = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or "." not in name:
+        if "." not in name:
             near = difflib.get_close_matches(argument, options, n=1)
-            hint = (
-                f"Did you mean {near[0]}?" if near else "Overrides look like --section.key VALUE."
-            )
+            form = "Settings of the config look like --section.key VALUE."
+            hint = f"Did you mean {near[0]}?" if near else form
             raise typer.BadParameter(f"unknown option '{argument}'. {hint}")
         if not has_value:
             value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
         overrides[name] = _value(value)
-    return overrides
+    return plain, overrides
 
 
 def _value(text: str) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import Errors
-from ._config import import_code, parse_overrides, use_device
+from ._config import import_code, split_arguments, use_device
 from ._run import friendly
 from ._table import echo_table
 
@@ -27,7 +27,7 @@ def command(
     context: typer.Context,
     pipeline: Annotated[str, typer.Argument(help="Folder or name of a trained pipeline.")],
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(help="A .spacy or .jsonl file to read instead of the config's."),
     ] = None,
     split: Annotated[
@@ -57,10 +57,19 @@ def command(
 
     Options of dotted names replace settings of the pipeline's config.
     """
-    overrides = parse_overrides(context.args, OPTIONS)
+    given = [pipeline, *([] if data is None else [data]), *context.args]
+    arguments, overrides = split_arguments(given, OPTIONS, most=2)
+    if not arguments:
+        raise typer.BadParameter("missing, after all the settings", param_hint="PIPELINE")
     import_code(code)
     use_device(gpu_id)
-    scores = evaluate(pipeline, data=data, split=split, config=config, overrides=overrides)
+    scores = evaluate(
+        arguments[0],
+        data=Path(arguments[1]) if len(arguments) > 1 else None,
+        split=split,
+        config=config,
+        overrides=overrides,
+    )
     echo_scores(scores)
     if output is not None:
         from ..training.files import write_json
@@ -105,8 +114,10 @@ def read_examples(
     RAISES (ValueError): If there is no such reader, no such file or no example.
     """
     from spacy.util import registry
+    from thinc.api import ConfigValidationError
 
     from ..training.config_blocks import suggest
+    from ..training.config_check import explain
 
     block = corpora.get(split)
     if block is None and data is None:
@@ -123,7 +134,10 @@ def read_examples(
         raise ValueError(Errors.E515.format(split=split))
     if path and not Path(path).exists():
         raise FileNotFoundError(Errors.E516.format(path=path, here=Path.cwd(), split=split))
-    reader = registry.resolve({"reader": block})["reader"]
+    try:
+        reader = registry.resolve({"reader": block})["reader"]
+    except ConfigValidationError as error:
+        raise ValueError(Errors.E520.format(split=split, text=explain(error))) from error
     examples = list(reader(nlp))
     if not examples:
         raise ValueError(Errors.E517.format(path=path or split))

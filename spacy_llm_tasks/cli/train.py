@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from ._config import import_code, parse_overrides, use_device
+from ._config import import_code, split_arguments, use_device
 from ._run import friendly
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ OPTIONS += ["--calibrate", "--no-calibrate", "--checkpoints", "--no-checkpoints"
 @friendly()
 def command(
     context: typer.Context,
-    config: Annotated[Path, typer.Argument(help="A spaCy training config (.cfg).")],
+    config: Annotated[str, typer.Argument(help="A spaCy training config (.cfg).")],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="Folder for model-best, model-last and checkpoints."),
@@ -61,11 +61,13 @@ def command(
 
     The same config trains the same weights with `spacy train`.
     """
-    overrides = parse_overrides(context.args, OPTIONS)
+    arguments, overrides = split_arguments([config, *context.args], OPTIONS, most=1)
+    if not arguments:
+        raise typer.BadParameter("missing, after all the settings", param_hint="CONFIG")
     import_code(code)
     use_device(gpu_id)
     train_config(
-        config,
+        Path(arguments[0]),
         output,
         overrides=overrides,
         resume=resume,

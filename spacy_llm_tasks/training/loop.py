@@ -7,12 +7,13 @@ and the pipeline's meta data come from spaCy's functions, so that the two cannot
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from timeit import default_timer as timer
 from typing import IO, Any
 
 import numpy as np
+import srsly
 from spacy import load
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
@@ -25,7 +26,7 @@ from spacy.training.loop import (
     update_meta,
 )
 from spacy.util import registry, resolve_dot_names
-from thinc.api import Config, constant, fix_random_seed, set_gpu_allocator
+from thinc.api import Config, fix_random_seed, set_gpu_allocator
 from wasabi import Printer
 
 from ..errors import Errors, Warnings
@@ -42,9 +43,6 @@ from .sameness import describe, require_same
 DIR_CHECKPOINTS = "checkpoints"
 BATCH_ARRAYS = "batches/"
 RANDOM_ARRAYS = "random/"
-
-# What a checkpoint's pipeline does not bring back: initialization made these anew, from the config.
-KEPT_FROM_INIT = ["config", "vocab", "tokenizer"]
 
 
 def train(
@@ -120,9 +118,6 @@ class Trainer:
         )
         self.T: dict[str, Any] = T
         self.optimizer = T["optimizer"]
-        self.dropouts: Iterator[float] = iter(
-            constant(T["dropout"]) if isinstance(T["dropout"], float) else T["dropout"]
-        )
         self.batches = Batches(nlp, train_corpus, T["batcher"], T["max_epochs"])
         self.evaluate = create_evaluation_callback(nlp, dev_corpus, T["score_weights"])
         self.before_to_disk = create_before_to_disk_callback(T["before_to_disk"])
@@ -217,11 +212,10 @@ class Trainer:
         run.step += 1
         if T["before_update"]:
             T["before_update"](nlp, {"step": run.step, "epoch": epoch})
-        dropout = next(self.dropouts)
         for subbatch in subdivide_batch(batch, T["accumulate_gradient"]):
             nlp.update(
                 subbatch,
-                drop=dropout,
+                drop=T["dropout"],
                 losses=run.losses,
                 sgd=False,  # type: ignore[arg-type]
                 exclude=T["frozen_components"],
@@ -257,13 +251,11 @@ class Trainer:
         for warning in require_same(numbers["sameness"], self.config):
             self._warn(warning)
         _use_kernel(numbers["kernel"])
-        self.nlp.from_disk(checkpoint.pipeline, exclude=KEPT_FROM_INIT)
+        _load_weights(self.nlp, checkpoint.pipeline)
         self.batches.replay(numbers["batches"], _below(BATCH_ARRAYS, arrays))
         self.run = Run.from_state(numbers["run"])
         steps = self.run.step + 1
         optimizer_from_state(self.nlp, self.optimizer, numbers["optimizer"], arrays, steps=steps)
-        for _ in range(steps):
-            next(self.dropouts)
         RandomState(_below(RANDOM_ARRAYS, arrays), numbers["random"]).restore()
         reseed_cupy(self._cupy_seed())
         self._say(f"Resuming after step {self.run.step} from {checkpoint.path}")
@@ -333,6 +325,15 @@ class Trainer:
 
 def _has_weights(proc: Any) -> bool:
     return getattr(proc, "is_trainable", False) and proc.model not in (True, False, None)
+
+
+def _load_weights(nlp: Language, path: Path) -> None:
+    """Load what training changes. `nlp.from_disk` would also link listeners anew, frozen ones too,
+    which initialization leaves out; and vocabulary and tokenizer are as the config made them."""
+    nlp.meta.update(srsly.read_json(path / "meta.json"))
+    for name, proc in nlp.components:
+        if hasattr(proc, "from_disk") and (path / name).exists():
+            proc.from_disk(path / name, exclude=["vocab"])
 
 
 def _below(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,0 +1,105 @@
+import pytest
+from spacy.util import load_config_from_str
+from toy_training import CONFIG, write_corpora
+
+from spacy_llm_tasks.training.config_check import find_problems, read_config
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    return write_corpora(tmp_path_factory.mktemp("data"))
+
+
+def problems(paths, overrides=None, text=CONFIG):
+    overrides = {**paths, **(overrides or {})}
+    return find_problems(load_config_from_str(text, overrides=overrides, interpolate=False))
+
+
+def test_a_good_config_has_no_problem(paths):
+    assert problems(paths) == []
+
+
+@pytest.mark.parametrize(
+    "key, value, place, nearest",
+    [
+        ("training.max_stepz", 3, "[training]", "max_steps"),
+        ("nlp.batchsize", 3, "[nlp]", "batch_size"),
+        ("training.optimizer.weight_decai", 0.1, "training.optimizer", "weight_decay"),
+        ("training.optimizer.learn_rate.warm_steps", 1, "learn_rate", "warmup_steps"),
+        ("training.batcher.size.strt", 1, "training.batcher.size", "start"),
+        ("training.batcher.@batchrs", "x", "training.batcher", "@batchers"),
+        ("components.ner.mdel", 1, "components.ner", "model"),
+        ("components.ner.factory", "nerr", "components.ner", "ner"),
+        ("components.ner.model.hiden_width", 8, "components.ner.model", "hidden_width"),
+        ("components.ner.model.tok2vec.widht", 8, "components.ner.model.tok2vec", "width"),
+        ("components.ner.model.@architectures", "spacy.Tagger.v9", "model", "spacy.Tagger.v2"),
+        ("corpora.train.pth", "x", "corpora.train", "path"),
+        ("paths.trian", "x", "[paths]", "train"),
+        ("training.frozen_components", ["nre"], "training.frozen_components", "ner"),
+        ("training.annotating_components", ["tok3vec"], "annotating_components", "tok2vec"),
+        ("nlp.pipeline", ["tok2vec", "nerr"], "nlp.pipeline", "ner"),
+        ("training.train_corpus", "corpora.tran", "training.train_corpus", "corpora.train"),
+        ("corpora.train.path", "${paths.trian}", "corpora.train.path", "train"),
+    ],
+)
+def test_unknown_names_are_reported_with_place_and_nearest(paths, key, value, place, nearest):
+    found = problems(paths, {key: value})
+    assert any(place in line and f"'{nearest}'" in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    "before, after, expected",
+    [
+        ("[training.logger]", "[trainin]\nx = 1\n\n[training.logger]", "section 'trainin'"),
+        ("[training]\n", "[pretraining]\nmax_epoch = 1\n\n[training]\n", "'max_epoch'"),
+        ("[training]\n", "[initialize]\nvector = null\n\n[training]\n", "'vector'"),
+        (
+            "[training]\n",
+            "[initialize]\n\n[initialize.components]\n\n[initialize.components.nerr]\n\n[training]\n",
+            "component 'nerr'",
+        ),
+        ("[corpora.dev]", "[corpora.deev]\npath = null\n\n[corpora.dev]", "corpus 'deev'"),
+    ],
+)
+def test_unknown_sections_are_reported(paths, before, after, expected):
+    found = problems(paths, text=CONFIG.replace(before, after, 1))
+    assert any(expected in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    "key, value, expected",
+    [
+        ("training.max_steps", "32", "training.max_steps"),
+        ("components.ner.model.hidden_width", "32", "components.ner.model.hidden_width"),
+        ("training.score_weights.ents_f", "1.0", "training.score_weights.ents_f"),
+        ("training.eval_frequency", 0, "at least 1"),
+    ],
+)
+def test_wrong_values_are_reported(paths, key, value, expected):
+    assert any(expected in line for line in problems(paths, {key: value}))
+
+
+def test_missing_files_come_with_the_variable_to_set(paths):
+    (unset,) = problems(paths, {"paths.train": None})
+    assert "--paths.train" in unset
+    (missing,) = problems(paths, {"paths.dev": "nowhere.spacy"})
+    assert "nowhere.spacy" in missing and "--paths.dev" in missing
+
+
+def test_sections_of_variables_may_be_the_users_own(paths):
+    text = CONFIG.replace("[system]", "[mine]\nwidth = 16\n\n[system]", 1)
+    text = text.replace("width = 16\ndepth", "width = ${mine.width}\ndepth", 1)
+    assert problems(paths, text=text) == []
+
+
+def test_all_mistakes_are_told_at_once(paths, tmp_path):
+    path = tmp_path / "train.cfg"
+    path.write_text(CONFIG.replace("max_steps = 12", "max_stepz = 12").replace("upstream", "up"))
+    with pytest.raises(ValueError, match="max_stepz") as error:
+        read_config(path, paths)
+    assert "E512" in str(error.value) and "'up'" in str(error.value)
+    with pytest.raises(FileNotFoundError, match="none.cfg"):
+        read_config(tmp_path / "none.cfg")
+    path.write_text("[training\nx = 1")
+    with pytest.raises(ValueError, match="train.cfg"):
+        read_config(path)
