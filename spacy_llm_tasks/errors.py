@@ -86,8 +86,7 @@ class Errors(metaclass=_ErrorsWithCodes):
     )
     E119 = "{path} describes a model that cannot be used. {error}"
     E120 = (
-        "Unknown family of checkpoints {found!r} (key 'model_type' in config.json). "
-        "Known: {known}."
+        "Unknown family of checkpoints {found!r} (key 'model_type' in config.json). Known: {known}."
     )
     E121 = (
         "The setting '{key}' of the checkpoint is {found!r}; supported: {expected}. "
@@ -174,8 +173,11 @@ class Errors(metaclass=_ErrorsWithCodes):
     )
     E302 = "Relation {what} belongs to another Doc. Take both spans from the Doc being annotated."
     E303 = "The {what} of {found!r} must be a number between 0 and 1."
-    E304 = "{what} must be a {expected}, found {found!r}. See the docstring of `{function}` for the
-    form." E305 = "{n_spans} spans but {n_scores} scores: pass one score per span."
+    E304 = (
+        "{what} must be a {expected}, found {found!r}. See the docstring of `{function}` for the "
+        "form."
+    )
+    E305 = "{n_spans} spans but {n_scores} scores: pass one score per span."
     E310 = "No such file: {path}. Check the path."
     E311 = "{path} holds no {what}. Check that it is the right file and that --format is right."
     E312 = (
@@ -307,16 +309,14 @@ class Errors(metaclass=_ErrorsWithCodes):
         "belongs to another pipeline: train without --resume."
     )
     E504 = (
-        "The checkpoint lacks the optimizer state of {count} parameters that no component's `model` "
-        "owns, so the run cannot go on to the same result. Train without --resume."
+        "The checkpoint lacks the optimizer state of {count} parameters that no component's `model`"
+        " owns, so the run cannot go on to the same result. Train without --resume."
     )
     E505 = (
         "The optimizer's {rate} is {found} at the checkpoint's step, but was {saved}: the schedule "
         "is not the one of the stopped run. Train without --resume."
     )
-    E506 = (
-        "No checkpoint in {folder} is whole. Train without --resume to start from the beginning."
-    )
+    E506 = "No checkpoint in {folder} is whole. Train without --resume to start from the beginning."
     E507 = (
         "Cannot resume: the config is not that of the stopped run (then -> now):\n{changes}\n"
         "Set these back, or choose another --output, or train without --resume to start anew."
@@ -373,16 +373,15 @@ class Errors(metaclass=_ErrorsWithCodes):
 class Warnings(metaclass=_ErrorsWithCodes):
     W501 = "The checkpoint {path} is damaged: {problem}. Using the one before it."
     W502 = "The stopped run had another {change}. The result may differ in the last bits."
-    W503 = (
-        "Checkpoints of a stopped run in {folder} are discarded, because --resume was not given."
-    )
+    W503 = "Checkpoints of a stopped run in {folder} are discarded, because --resume was not given."
     W504 = (
         "training.score_weights names {names}, which no component scores: the weight counts for "
         "nothing. Scores there are: {known}."
     )
     W301 = "{path}: {n} items could not be used, the first at {place} ({reason})."
     W302 = (
-        "Cutting documents of {path} to {max_length} tokens lost annotations across the cuts: {what}."
+        "Cutting documents of {path} to {max_length} tokens lost annotations across the cuts: "
+        "{what}."
     )
     W300 = (
         "{owner}._.{name} is already taken by another package and is left to it. Use the functions "

@@ -1,8 +1,8 @@
 """From a batch of docs to the index arrays of one encoder pass. Numpy only, no loop per token.
 
-A doc's text is cut into pieces once, the pieces into overlapping windows, and each window becomes one
-sequence `[CLS] pieces [SEP]`. The sequences are sorted by length, because the packed attention is
-fastest on runs of equal lengths. What comes out of the encoder is one row per position of these
+A doc's text is cut into pieces once, the pieces into overlapping windows, and each window becomes
+one sequence `[CLS] pieces [SEP]`. The sequences are sorted by length, because the packed attention
+is fastest on runs of equal lengths. What comes out of the encoder is one row per position of these
 sequences; the arrays here say which row belongs to which piece, token and doc.
 """
 

@@ -1,7 +1,7 @@
 """The encoder as a thinc layer, `Model[List[Doc], List[Floats2d]]`: one row per spaCy token."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -38,7 +38,8 @@ class EncoderShim(TorchShim):
         self.tokenizer: PieceTokenizer | None = None
 
     def install(self, config: TransformerConfig, tokenizer: PieceTokenizer) -> DocEncoder:
-        """Build the encoder of a config, which must agree with what the pipeline's config asked for.
+        """Build the encoder of a config, which must agree with what the pipeline's config asked
+        for.
 
         RAISES (ValueError): naming the first setting that disagrees, or a tokenizer with more
             pieces than the encoder has embeddings.
@@ -133,7 +134,7 @@ def install(model: Model, config: TransformerConfig, tokenizer: PieceTokenizer) 
 
 def shim_of(model: Model) -> EncoderShim:
     """RETURNS (EncoderShim): The shim of an encoder layer."""
-    return model.shims[0]
+    return cast(EncoderShim, model.shims[0])
 
 
 def forward(
@@ -225,7 +226,7 @@ def _split(tensor: Tensor, view: View, batch: Any) -> list[Floats2d]:
         lengths = np.ones(batch.n_docs, dtype=np.int64)
     else:
         lengths = batch.token_lengths if view.kind == "tokens" else batch.piece_lengths
-    rows = torch2xp(tensor)
+    rows = cast(Floats2d, torch2xp(tensor))
     ends = np.cumsum(lengths).tolist()
     return [rows[end - n : end] for end, n in zip(ends, lengths.tolist(), strict=True)]
 

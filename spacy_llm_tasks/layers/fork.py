@@ -2,8 +2,8 @@
 
 `nlp.pipe(n_process=2)` forks. If torch ran with several threads before, the child waits for worker
 threads that were not copied and hangs for ever. Shrinking torch to one thread just before the fork
-prevents that; the parent gets its threads back afterwards, the children keep one each, which is also
-what makes several processes faster than one.
+prevents that; the parent gets its threads back afterwards, the children keep one each, which is
+also what makes several processes faster than one.
 """
 
 import os

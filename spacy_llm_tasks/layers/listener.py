@@ -1,7 +1,7 @@
 """The layer through which a head reads the shared encoder."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from spacy.pipeline.tok2vec import Tok2VecListener
@@ -88,7 +88,7 @@ def forward(
     return [_stored_rows(model, doc) for doc in docs], _no_backprop
 
 
-def _stored_rows(model: Listener, doc: Doc) -> Floats2d:
+def _stored_rows(model: Listener, doc: Doc) -> Any:
     if model.view == TOKENS:
         if doc.tensor.size == 0:
             return model.ops.alloc2f(len(doc), model.get_dim("nO"))

@@ -22,8 +22,9 @@ class TorchShim(PyTorchShim):
     thinc's own shim saves with pickle, ignores the pipeline's dropout, gives every parameter one
     learning rate and leaves the module in training mode after a prediction. This one does not.
 
-    build (Callable[..., nn.Module]): Makes the module from the keyword sizes given to `materialize`.
-        A module-level function, class or `functools.partial`, so that the shim can be pickled.
+    build (Callable[..., nn.Module]): Makes the module from the keyword sizes given to
+        `materialize`. A module-level function, class or `functools.partial`, so that the shim can
+        be pickled.
     role (str): "encoder" or "head": the learning-rate group of the parameters.
     """
 

@@ -39,9 +39,9 @@ class Spans:
 def span_loss(logits: Tensor, targets: SpanTargets) -> Tensor:
     """Softplus of the best wrong span plus softplus of the worst right one, per doc and label.
 
-    With soft maxima: log(1 + sum of exp over wrong spans) + log(1 + sum of exp(-s) over right ones),
-    which pulls right spans above 0 and pushes wrong ones below it without weights for the many
-    wrong ones (Su et al. 2022, arXiv 2208.02955).
+    With soft maxima: log(1 + sum of exp over wrong spans) + log(1 + sum of exp(-s) over right
+    ones), which pulls right spans above 0 and pushes wrong ones below it without weights for the
+    many wrong ones (Su et al. 2022, arXiv 2208.02955).
 
     logits (Tensor): (N, S, L) scores.
     targets (SpanTargets): The gold spans; those longer than S tokens are left out.
@@ -114,6 +114,4 @@ def without_overlaps(spans: Spans, n_rows: int) -> Spans:
             taken[first : last + 1] = True
             kept.append(index)
     chosen = np.array(sorted(kept, key=lambda i: spans.first[i]), dtype=np.int64)
-    return Spans(
-        spans.first[chosen], spans.last[chosen], spans.label[chosen], spans.score[chosen]
-    )
+    return Spans(spans.first[chosen], spans.last[chosen], spans.label[chosen], spans.score[chosen])

@@ -1,7 +1,7 @@
 """BILUO tags: loss, constrained Viterbi and span confidences, looping over positions only.
 
-Tags are numbered O = 0, then B, I, L, U of label k = 4k + 1 .. 4k + 4. Docs are scanned side by side,
-longest first, so that docs that have ended fall off the end and nothing is padded.
+Tags are numbered O = 0, then B, I, L, U of label k = 4k + 1 .. 4k + 4. Docs are scanned side by
+side, longest first, so that docs that have ended fall off the end and nothing is padded.
 """
 
 from dataclasses import dataclass
@@ -90,7 +90,8 @@ def decode_tags(logits: Tensor, lengths: np.ndarray) -> Spans:
 
 class _Scan:
     """Steps through docs side by side. `rows(t)` are the rows of position t of every doc that is
-    longer than t, always in the same order, so that the docs of step t + 1 are a prefix of step t's."""
+    longer than t, always in the same order, so that the docs of step t + 1 are a prefix of step
+    t's."""
 
     def __init__(self, lengths: np.ndarray) -> None:
         starts = np.cumsum(lengths) - lengths

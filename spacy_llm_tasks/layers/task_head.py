@@ -1,11 +1,13 @@
 """A task's head as a thinc layer: rows from any upstream into the torch module of the head.
 
-The head sees one packed batch, `HeadBatch`, and returns a tensor. Gradients cross the border between
-torch and thinc twice: into the logits (from the task's loss) and out of the rows (to the upstream).
+The head sees one packed batch, `HeadBatch`, and returns a tensor. Gradients cross the border
+between torch and thinc twice: into the logits (from the task's loss) and out of the rows (to the
+upstream).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -87,15 +89,19 @@ def build_head(model: Model, docs: list[Doc], *, n_labels: int) -> nn.Module:
     tok2vec.initialize(X=docs)
     if not tok2vec.has_dim("nO"):
         raise ValueError(Errors.E415.format(upstream=tok2vec.name))
-    shim: TorchShim = model.shims[0]
-    return shim.materialize(width=tok2vec.get_dim("nO"), n_labels=n_labels)
+    return shim_of(model).materialize(width=tok2vec.get_dim("nO"), n_labels=n_labels)
+
+
+def shim_of(model: Model) -> TorchShim:
+    """RETURNS (TorchShim): The shim of a head."""
+    return cast(TorchShim, model.shims[0])
 
 
 def forward(
     model: Model, docs: Sequence[Doc], is_train: bool
 ) -> tuple[Tensor, Callable[[Tensor], list[Doc]]]:
     """Logits for a batch of docs, and the way back for their gradient."""
-    shim: TorchShim = model.shims[0]
+    shim = shim_of(model)
     rows, backprop_rows = model.get_ref("tok2vec")(docs, is_train)
     device = shim.device
     batch = _batch(rows, docs, model.attrs["features"], device)
@@ -119,7 +125,7 @@ def forward(
 
 
 def _batch(
-    rows: Sequence[Floats2d], docs: Sequence[Doc], attrs: list[str], device: torch.device
+    rows: Sequence[Floats2d], docs: Sequence[Doc], attrs: list[int | str], device: torch.device
 ) -> HeadBatch:
     xp_rows = [xp2torch(r, device=device) for r in rows]
     lengths = np.fromiter((len(r) for r in rows), dtype=np.int64, count=len(docs))

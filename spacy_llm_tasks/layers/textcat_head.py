@@ -4,7 +4,6 @@ The n-grams cost almost nothing and carry what a small encoder loses, the exact 
 fastText (Joulin et al. 2016, arXiv 1607.01759) and of spaCy's TextCatEnsemble.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
@@ -14,8 +13,8 @@ from thinc.api import Model
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
-from .views import ask_for
 from .task_head import HeadBatch, task_model
+from .views import ask_for
 
 Pooling = Literal["mean", "max", "attention", "cls", "pieces"]
 

@@ -1,13 +1,14 @@
 """Rows in the form that `spacy-transformers.TransformerListener.v1` reads.
 
-The stock listener expects windows of pieces and an alignment. Our rows already are one per token, so
-each doc becomes one window with one "piece" per token and the identity alignment. spacy-transformers
-is imported only when one of its listeners is in the pipeline, in which case it is there already.
+The stock listener expects windows of pieces and an alignment. Our rows already are one per token,
+so each doc becomes one window with one "piece" per token and the identity alignment.
+spacy-transformers is imported only when one of its listeners is in the pipeline, in which case it
+is there already.
 """
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from spacy.tokens import Doc
@@ -24,14 +25,14 @@ def is_listener(node: Any) -> bool:
 
 
 def wrap(
-    rows: list[Floats2d], collect: Callable[[list[Floats2d]], list[Doc]]
-) -> tuple[list[Any], Callable[[list[Any]], list[Doc]]]:
+    rows: list[Floats2d], collect: Callable[[list[Floats2d]], Any]
+) -> tuple[list[Any], Callable[[list[Any]], Any]]:
     """The rows of a training batch and the way back for their gradients, in that form.
 
     The stock pooling returns no gradient for docs without tokens; they get empty ones here.
     """
 
-    def backprop(d_data: list[Any]) -> list[Doc]:
+    def backprop(d_data: list[Any]) -> Any:
         answers = iter(d_data)
         return collect([next(answers).tensors[0][0] if len(r) else r for r in rows])
 
@@ -44,7 +45,7 @@ def annotate(docs: Sequence[Doc], rows: list[Floats2d]) -> None:
         doc._.trf_data = _data(doc_rows)
 
 
-def _data(rows: Floats2d) -> Any:
+def _data(rows: Any) -> Any:
     from spacy_transformers.data_classes import TransformerData, WordpieceBatch
     from transformers.modeling_outputs import BaseModelOutput
 
@@ -54,7 +55,9 @@ def _data(rows: Floats2d) -> Any:
     return TransformerData(
         wordpieces=WordpieceBatch.zeros([n_tokens]),
         model_output=BaseModelOutput(last_hidden_state=rows.reshape(1, *rows.shape)),
-        align=Ragged(np.arange(n_tokens, dtype="i"), np.ones(n_tokens, dtype="i")),
+        align=Ragged(
+            cast(Any, np.arange(n_tokens, dtype="i")), cast(Any, np.ones(n_tokens, dtype="i"))
+        ),
     )
 
 

@@ -57,8 +57,8 @@ class EncoderComponent(Tok2Vec):
 
     It is a `spacy.pipeline.tok2vec.Tok2Vec`, so every stock component trains and predicts on it
     through `spacy.Tok2VecListener.v1`, and through `spacy-transformers.TransformerListener.v1` too.
-    It differs where the stock one loses something: the gradients of all listeners are summed and run
-    backward once, whichever of them answered; docs are batched by size; dropout reaches torch.
+    It differs where the stock one loses something: the gradients of all listeners are summed and
+    run backward once, whichever of them answered; docs are batched by size; dropout reaches torch.
 
     vocab (Vocab): The shared vocabulary.
     model (Model[List[Doc], List[Floats2d]]): The encoder layer.
@@ -119,7 +119,7 @@ class EncoderComponent(Tok2Vec):
         for view, arrays in rows.items():
             for doc, array in zip(docs, arrays, strict=True):
                 if view == TOKENS:
-                    doc.tensor = array
+                    doc.tensor = array  # type: ignore[assignment]
                 else:
                     remember(doc, self.name, view, array)
         if any(trf_data.is_listener(listener) for listener in self.listeners):
@@ -143,8 +143,8 @@ class EncoderComponent(Tok2Vec):
         drop (float): The dropout rate.
         sgd (Optimizer): Steps the encoder as soon as every listener has answered. spaCy's training
             loop gives none and calls `finish_update` itself.
-        losses (Dict[str, float]): Takes the sum of the squared gradients under the component's name,
-            as spaCy's `tok2vec` reports it.
+        losses (Dict[str, float]): Takes the sum of the squared gradients under the component's
+            name, as spaCy's `tok2vec` reports it.
         RETURNS (Dict[str, float]): The losses.
         """
         losses = {} if losses is None else losses
@@ -257,7 +257,7 @@ class EncoderComponent(Tok2Vec):
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "EncoderComponent":
         """Load what `to_disk` saved. RAISES (ValueError): if a file is missing or damaged."""
-        deserialize = {
+        deserialize: dict[str, Callable[[Path], Any]] = {
             "cfg": lambda p: self.cfg.update(srsly.read_json(p)),
             "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
             "encoder": lambda p: encoder_files.load(p, self.model),

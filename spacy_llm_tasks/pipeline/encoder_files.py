@@ -1,8 +1,8 @@
 """The encoder's folder inside a saved pipeline: plain files, none of them a pickle.
 
 `encoder.json` holds the architecture, `tokenizer.json` and its two neighbours the tokenizer, and
-`model.safetensors` the weights, which are memory-mapped on load. The weights are written last and under another name first,
-so that a save that breaks off never looks complete.
+`model.safetensors` the weights, which are memory-mapped on load. The weights are written last and
+under another name first, so that a save that breaks off never looks complete.
 """
 
 import os

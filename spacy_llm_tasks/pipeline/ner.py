@@ -42,6 +42,8 @@ LONGEST_SPAN = 64
 THRESHOLD_RANGE = 2.0
 # With fewer predictions than this, confidences stay as they are.
 FEWEST_TO_CALIBRATE = 10
+# With fewer gold entities than this, a tuned threshold would be noise.
+FEWEST_TO_TUNE = 200
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class NerTask(Task):
         known = self.spans_key in example.reference.spans
         return np.full(len(example.predicted), known, dtype=bool)
 
-    def prepare(self, examples: Iterable[Example], head: nn.Module | None) -> None:
+    def prepare(self, examples: Iterable[Example]) -> None:
         longest = max((s.end - s.start for eg in examples for s in self._gold(eg)), default=1)
         self.learned["max_span"] = self.max_span or min(longest, LONGEST_SPAN)
 
@@ -190,6 +192,9 @@ class NerTask(Task):
         self.learned["threshold"] = -THRESHOLD_RANGE
         scores, correct = self._judged(kept)
         n_gold = sum(1 for eg, _ in kept for _ in self._gold(eg))
+        self.learned["threshold"] = 0.0
+        if n_gold < FEWEST_TO_TUNE:
+            return
         n_missed = max(0, n_gold - int(correct.sum()))
         # Entities that are found at no threshold still count as missed.
         scores = np.concatenate([scores, np.full(n_missed, NO_SPAN)])

@@ -1,12 +1,12 @@
 """The task API: what a component must say, and nothing about how spaCy runs it.
 
-A task is a small dataclass. Its fields are the settings that a config may set; `labels` and `learned`
-are filled at initialisation and saved with the component. It turns gold annotations into targets,
-logits into a torch loss, logits into annotations, and annotations into scores. Everything else
-(prediction in batches, training, labels, serialisation, calibration) is `TaskPipe`'s, the same for
-every task. `register_task` makes a spaCy factory of it:
+A task is a small dataclass. Its fields are the settings that a config may set; `labels` and
+`learned` are filled at initialisation and saved with the component. It turns gold annotations into
+targets, logits into a torch loss, logits into annotations, and annotations into scores. Everything
+else (prediction in batches, training, labels, serialisation, calibration) is `TaskPipe`'s, the same
+for every task. `register_task` makes a spaCy factory of it:
 
-    @register_task("my_task", model=DEFAULT_MODEL, assigns=["doc.cats"], score_weights={"my_f": 1.0})
+    @register_task("my_task", model=MODEL, assigns=["doc.cats"], score_weights={"my_f": 1.0})
     @dataclass(kw_only=True)
     class MyTask(Task):
         threshold: float = 0.5
@@ -69,10 +69,10 @@ class Task(ABC):
     def score(self, examples: Iterable[Example]) -> dict[str, Any]:
         """RETURNS (Dict[str, Any]): Scores; None where the gold has no such annotation."""
 
-    def prepare(self, examples: Iterable[Example], head: nn.Module | None) -> None:
+    def prepare(self, examples: Iterable[Example]) -> None:  # noqa: B027
         """Learn from the training data before training, into `learned`. Optional."""
 
-    def configure(self, head: nn.Module) -> None:
+    def configure(self, head: nn.Module) -> None:  # noqa: B027
         """Hand `learned` to the head's module; called after it is built or loaded. Optional."""
 
     def calibrate(self, examples: Sequence[Example], logits: Sequence[Tensor]) -> bool:

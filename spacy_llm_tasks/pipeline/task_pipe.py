@@ -17,7 +17,7 @@ from torch import Tensor
 from ..errors import Errors
 from ..layers.listener import require_read
 from ..layers.shim import TorchShim
-from ..layers.task_head import build_head
+from ..layers.task_head import build_head, shim_of
 from .task import Task
 
 # Docs are scored in groups of about this many tokens, so that memory stays bounded.
@@ -54,7 +54,7 @@ class TaskPipe(TrainablePipe):
 
     @property
     def _shim(self) -> TorchShim:
-        return self.model.shims[0]
+        return shim_of(self.model)
 
     # Labels --------------------------------------------------------------------------------------
 
@@ -187,7 +187,7 @@ class TaskPipe(TrainablePipe):
             self.add_label(label)
         if self.task.needs_labels and not self.labels:
             raise ValueError(Errors.E420.format(name=self.name))
-        self.task.prepare(get_examples(), None)
+        self.task.prepare(get_examples())
         build_head(self.model, sample, n_labels=len(self.labels))
         self._bind()
 
@@ -200,9 +200,11 @@ class TaskPipe(TrainablePipe):
         return self.task.score(examples)
 
     def calibrate(self, examples: Sequence[Example]) -> bool:
-        """Fit temperatures and thresholds on held-out examples whose docs went through the pipeline.
+        """Fit temperatures and thresholds on held-out examples whose docs went through the
+        pipeline.
 
-        examples (Sequence[Example]): `predicted` docs that the components before this one have read.
+        examples (Sequence[Example]): `predicted` docs that the components before this one have
+            read.
         RETURNS (bool): Whether there was something to fit.
         """
         logits: list[Tensor] = []

@@ -26,6 +26,9 @@ DEFAULT_TEXTCAT_MODEL = Config().from_str(
     """
 )["model"]
 
+# With fewer positive examples of a label than this, its threshold stays at 0.5.
+FEWEST_TO_TUNE = 10
+
 
 @register_task(
     "trf_textcat",
@@ -112,9 +115,8 @@ class TextCatTask(Task):
         for column, label in enumerate(self.labels):
             rows = known[:, column]
             positive = gold[rows, column] > 0.5
-            if positive.any():
-                value, _ = tune_threshold(probability[rows, column], positive)
-                thresholds[label] = float(value)
+            if positive.sum() >= FEWEST_TO_TUNE:
+                thresholds[label] = tune_threshold(probability[rows, column], positive)
         self.learned["thresholds"] = thresholds
         return True
 

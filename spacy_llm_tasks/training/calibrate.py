@@ -138,7 +138,7 @@ def _bare(doc: Doc) -> Doc:
 
 def _main_metric(nlp: Language, name: str) -> str:
     """The score with the largest weight among those a component contributes."""
-    weights = nlp.get_pipe_meta(name).default_score_weights
+    weights = nlp.get_pipe_meta(name).default_score_weights or {}
     numbers = {metric: weight for metric, weight in weights.items() if weight}
     return max(numbers, key=lambda metric: numbers[metric]) if numbers else ""
 
