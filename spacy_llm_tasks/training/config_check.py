@@ -213,6 +213,7 @@ def _check_names(problems: Problems, config: Config) -> None:
 
 
 def _language(config: Config) -> type[Language]:
+    Language()  # registers the factories, stock ones and those of installed packages
     code = config.get("nlp", {}).get("lang")
     try:
         return get_lang_class(code) if code else Language
