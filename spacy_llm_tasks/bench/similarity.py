@@ -1,8 +1,9 @@
 """A check that loaded weights are the published ones: sentence similarity without any training.
 
 A sentence-transformers checkpoint has a published rank correlation on graded sentence pairs. An
-A sentence-transformers checkpoint has a published rank correlation on graded sentence pairs. An
 encoder that is wired wrongly anywhere (a norm, the offset of the positions, the tokenizer) misses
+it.
+"""
 
 from pathlib import Path
 
