@@ -353,10 +353,6 @@ class Errors(metaclass=_ErrorsWithCodes):
     )
     E582 = "Unknown benchmark set '{name}'. Known: {known}."
     E583 = "Unknown side '{side}'. Known: {known}."
-    E585 = (
-        "{path}:{line}: expected tab-separated columns with a number in the fifth and sentences in "
-        "the sixth and seventh."
-    )
     E584 = "Unknown benchmark task '{task}', expected 'ner' or 'textcat'."
     E585 = (
         "{path} is not a whole result file of this benchmark ({error}). Delete it: the run is then "
@@ -371,7 +367,10 @@ class Errors(metaclass=_ErrorsWithCodes):
         "This Python comes without the source of its module '{name}', of whose documentation the "
         "texts are made. Use a Python with its standard library in source form."
     )
-    pass
+    E589 = (
+        "{path}:{line}: expected tab-separated columns with a number in the fifth and sentences in "
+        "the sixth and seventh."
+    )
 
 
 class Warnings(metaclass=_ErrorsWithCodes):

@@ -37,7 +37,7 @@ def read_pairs(path: Path) -> tuple[NDArray[np.float64], list[str], list[str]]:
             first.append(cells[FIRST])
             second.append(cells[SECOND])
         except (IndexError, ValueError):
-            raise ValueError(Errors.E585.format(path=path, line=number)) from None
+            raise ValueError(Errors.E589.format(path=path, line=number)) from None
     return np.array(scores), first, second
 
 
