@@ -6,9 +6,7 @@
 projected for all T rows at once; the softmax runs per group of near-equal lengths (see `packing`),
 by PyTorch's fused kernel, which never stores the (L, L) weights.
 
-Self-attention reads queries, keys and values from the same rows. Cross-attention (a decoder
-looking at an encoder's output) reads keys and values from `memory`, packed on its own, where
-sequence b of one belongs to sequence b of the other. A causal model sees no key after its query.
+A causal model sees no key after its query, so that it can be trained to predict the next piece.
 """
 
 from __future__ import annotations
@@ -52,7 +50,7 @@ class Attention(nn.Module):
         packing (Packing): Which rows belong together.
         RETURNS (Tensor): (T, W).
         """
-        heads = self._heads(self.qkv(x), 3)  # (T, 3, H, D)
+        heads = self.qkv(x).view(len(x), 3, self.n_heads, -1)  # (T, 3, H, D)
         if self.rotary is not None:
             turned = self.rotary(heads[:, :2], packing)
             heads = torch.cat([turned, heads[:, 2:]], dim=1)
@@ -61,10 +59,6 @@ class Attention(nn.Module):
             q, k, v = part.permute(2, 0, 3, 1, 4)  # (3, n, H, L, D), a view
             parts.append(self._attend(q, k, v, self._bias(group, q)))
         return self.output(packing.merge(parts))
-
-    def _heads(self, rows: Tensor, n: int) -> Tensor:
-        """(T, n * W) -> (T, n, H, D)"""
-        return rows.view(len(rows), n, self.n_heads, -1)
 
     def _bias(self, group: Group, q: Tensor) -> Tensor | None:
         """What is added to scores (float), or which keys are real (bool): (n or 1, H or 1, L, L).

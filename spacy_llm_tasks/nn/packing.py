@@ -38,7 +38,7 @@ MAX_ROWS = 4096
 MAX_CELLS = 2**20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Sequences of near-equal lengths, adjacent in (reordered) rows.
 
@@ -81,7 +81,7 @@ class Group:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Packing:
     """How the rows of a packed batch belong to sequences. Build it with `from_lengths`.
 

@@ -1,0 +1,71 @@
+import dataclasses
+import json
+
+import pytest
+
+from spacy_llm_tasks.nn.config import TransformerConfig
+
+
+def test_derived_settings():
+    config = TransformerConfig(n_pieces=100, width=96, n_heads=4)
+    assert (config.ffn_width, config.embedding_width, config.head_width) == (384, 96, 24)
+    assert config.final_norm is False
+    assert TransformerConfig(n_pieces=100, norm_position="pre").final_norm is True
+
+
+@pytest.mark.parametrize("width, expected", [(384, 1024), (256, 688)])
+def test_gated_networks_have_two_thirds_of_the_width(width, expected):
+    config = TransformerConfig(n_pieces=9, width=width, n_heads=4, activation="geglu")
+    assert config.ffn_width == expected
+
+
+def test_round_trip_through_json():
+    config = TransformerConfig(n_pieces=100, width=64, n_heads=2, positions="rope", dropout=0)
+    values = json.loads(json.dumps(config.to_dict()))
+    assert TransformerConfig.from_dict(values) == config
+
+
+def test_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TransformerConfig(n_pieces=9).width = 8
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("width", "32"),
+        ("width", 0),
+        ("depth", True),
+        ("depth", 2.0),
+        ("n_pieces", None),
+        ("ffn_width", -1),
+        ("n_segments", -1),
+        ("positions", "relative"),
+        ("norm", None),
+        ("norm_position", "both"),
+        ("activation", "tanh"),
+        ("bias", 1),
+        ("final_norm", "yes"),
+        ("dropout", 1.0),
+        ("attention_dropout", "0.1"),
+        ("norm_eps", float("nan")),
+        ("rope_base", 0.5),
+    ],
+)
+def test_bad_values_are_named(name, value):
+    with pytest.raises(ValueError, match=f"E102.*'{name}'"):
+        TransformerConfig(**{"n_pieces": 9, name: value})
+
+
+def test_heads_must_fit():
+    with pytest.raises(ValueError, match="E103"):
+        TransformerConfig(n_pieces=9, width=10, n_heads=3)
+    with pytest.raises(ValueError, match="E104"):
+        TransformerConfig(n_pieces=9, width=9, n_heads=3, positions="rope")
+
+
+def test_unknown_and_missing_keys():
+    with pytest.raises(ValueError, match="E101.*hidden_size"):
+        TransformerConfig.from_dict({"n_pieces": 9, "hidden_size": 3})
+    with pytest.raises(ValueError, match="E102.*n_pieces"):
+        TransformerConfig.from_dict({"width": 32})
