@@ -32,7 +32,8 @@ def make_corpus(
 ) -> "Corpus":
     """`spacy_llm_tasks.Corpus.v1`, a reader of examples for `[corpora.*]`.
 
-    path (str | Path): A `.spacy` or `.jsonl` file, or a folder of them.
+    path (str | Path): A `.spacy` or `.jsonl` file, or a folder of them. It may be left open (null):
+        spaCy builds every reader of a config, also one that this run does not read.
     max_length (int): Cut Docs of more tokens, at sentence starts where the Docs have them and never
         inside an entity; what lies across a cut (relations, answers) is counted in a warning.
         0 for no limit.
@@ -44,12 +45,9 @@ def make_corpus(
     gold_tokens (bool): Predict on the tokens of the references; false tokenizes their text anew.
     augmenter (Callable): As in spaCy's reader: (nlp, example) -> iterator of examples.
     RETURNS (Corpus): The reader.
-    RAISES (ValueError): If there is no path.
     """
-    if path is None or str(path) == "":
-        raise ValueError(Errors.E330)
     return Corpus(
-        Path(path),
+        Path(path) if path else None,
         max_length=max_length,
         limit=limit,
         shuffle=shuffle,
@@ -64,7 +62,7 @@ def make_corpus(
 class Corpus:
     """Reads examples anew at every call; see `make_corpus` for the settings."""
 
-    path: Path
+    path: Path | None
     max_length: int = 0
     limit: int = 0
     shuffle: bool = False
@@ -78,7 +76,8 @@ class Corpus:
 
         nlp (Language): Its vocabulary holds the Docs, its tokenizer cuts JSONL texts.
         YIELDS (Example): A predicted Doc without annotation (see `gold_ents`) and its reference.
-        RAISES (ValueError): If the path names no readable file or holds no usable Doc.
+        RAISES (ValueError): If there is no path, or it names no readable file or holds no usable
+            Doc.
         """
         n_read = 0
         for reference in self._references(nlp):
@@ -117,6 +116,8 @@ class Corpus:
             )
 
     def _documents(self, nlp: Language) -> Iterator[Doc]:
+        if self.path is None:
+            raise ValueError(Errors.E330)
         for file in corpus_files(self.path):
             if file.suffix == ".spacy":
                 docs = read_docs(file, nlp.vocab)

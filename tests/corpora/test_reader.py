@@ -133,7 +133,7 @@ def test_unusable_lines_warn(folder):
 
 def test_paths_that_lead_nowhere_name_the_setting(tmp_path):
     with pytest.raises(ValueError, match="E330.*paths.train"):
-        make_corpus(None)
+        list(make_corpus(None)(NLP))
     for path in (tmp_path / "none.spacy", tmp_path, tmp_path / "x.txt"):
         with pytest.raises(ValueError, match="E332.*paths.train"):
             list(make_corpus(path)(NLP))
