@@ -185,10 +185,6 @@ class Errors(metaclass=_ErrorsWithCodes):
         "({reason}). Name the file's encoding with --encoding, for example --encoding latin-1."
     )
     E313 = "{name} must be one of {expected}, found {found!r}."
-    E314 = (
-        "{path}:{line}: there is no column {column} (the line has {found}). Columns count from 0, "
-        "negative numbers from the end."
-    )
     E315 = (
         "{path}: cannot tell which column holds the label ({reason}). Say so with --order "
         "label-text or --order text-label, or with --text-column and --label-column."
