@@ -16,7 +16,6 @@ from ..tokenization.tokenizer import PieceTokenizer
 from . import trf_data
 from .doc_batch import prepare
 from .doc_encoder import TOKENS, DocEncoder, View
-from .fork import guard_forks
 from .shim import TorchShim
 
 Views = dict[View, list[Floats2d]]
@@ -52,9 +51,7 @@ class EncoderShim(TorchShim):
             found, expected = tokenizer.n_pieces, config.n_pieces
             raise ValueError(Errors.E405.format(found=found, expected=expected))
         self.tokenizer = tokenizer
-        encoder = self.materialize(config=values)
-        guard_forks()
-        return encoder  # type: ignore[return-value]
+        return self.materialize(config=values)
 
     def materialize(self, **sizes: Any) -> DocEncoder:
         return super().materialize(**sizes)  # type: ignore[return-value]
@@ -64,7 +61,6 @@ class EncoderShim(TorchShim):
 
     def load_extra_state(self, extra: dict[str, Any]) -> None:
         self.tokenizer = PieceTokenizer.from_bytes(extra["tokenizer"])
-        guard_forks()
 
 
 def build_transformer_v1(

@@ -85,6 +85,8 @@ def forward(
     if is_train and model._batch_id is not None:
         model.verify_inputs(docs)
         return model._outputs, model._backprop  # type: ignore[return-value]
+    if is_train:  # a frozen encoder must have annotated: nobody shall learn from zeros
+        require_read(model, docs)
     return [_stored_rows(model, doc) for doc in docs], _no_backprop
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import srsly
@@ -10,10 +11,12 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from thinc.api import torch2xp, xp2torch
 from thinc.shims.pytorch import PyTorchShim
+from thinc.shims.shim import Shim
 from thinc.util import get_torch_default_device
 from torch import Tensor, nn
 
 from ..errors import Errors
+from .fork import guard_forks
 
 
 class TorchShim(PyTorchShim):
@@ -33,6 +36,19 @@ class TorchShim(PyTorchShim):
         self.build = build
         self.role = role
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        guard_forks()
+
+    def copy(self) -> "TorchShim":
+        """RETURNS (TorchShim): A copy that optimizers tell from the original: thinc's has the same
+        id, under which they keep a parameter's moments."""
+        copied = deepcopy(self)
+        with Shim.global_id_lock:
+            Shim.global_id += 1
+            copied.id = Shim.global_id
+        return copied
+
     @property
     def module(self) -> nn.Module:
         """The torch module. RAISES (ValueError): if it has not been built yet."""
@@ -48,6 +64,7 @@ class TorchShim(PyTorchShim):
         """Build the module and remember the sizes, which are saved with its weights."""
         self.cfg = {"sizes": sizes}
         self._model = self.build(**sizes).to(get_torch_default_device())
+        guard_forks()
         return self._model
 
     @contextmanager

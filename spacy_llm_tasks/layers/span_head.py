@@ -70,6 +70,8 @@ class SpanHead(nn.Module):
             label l; `NO_SPAN` where that is past the doc's end.
         """
         rows = batch.rows
+        if not len(rows):
+            return rows.new_zeros((0, self.max_span, self.starts.out_features))
         if self.features is not None and batch.features is not None:
             rows = torch.cat([rows, self.features(batch.features)], dim=1)
         hidden = self.dropout(self.hidden(self.dropout(rows)))  # (N, hidden)

@@ -112,7 +112,8 @@ def forward(
     logits = shim.training(model.attrs["dropout_rate"])(batch)
 
     def backprop(d_logits: Tensor) -> list[Doc]:
-        torch.autograd.backward([logits], [d_logits])
+        if logits.requires_grad:
+            torch.autograd.backward([logits], [d_logits])
         gradient = batch.rows.grad
         if gradient is None:
             gradient = torch.zeros_like(batch.rows)

@@ -106,7 +106,7 @@ class EncoderComponent(Tok2Vec):
         docs (Iterable[Doc]): Any docs, empty ones included.
         RETURNS (Dict[View, List[Floats2d]]): For each view that somebody reads, one array per doc.
         """
-        self._flush()
+        self._step_if_due()
         docs, views = list(docs), self.views
         rows: Views = {view: [] for view in views}
         for group in _groups(docs):
@@ -195,6 +195,16 @@ class EncoderComponent(Tok2Vec):
         self._flush()
         self.model.finish_update(sgd)
 
+    def _step_if_due(self) -> None:
+        """Take the step that waits for heads which did not answer, as before a prediction.
+
+        A pass that nobody has answered yet is left alone: an annotating encoder predicts between
+        its own update and those of its heads, whose gradients are still to come.
+        """
+        pending = self._pending
+        if pending is not None and pending.sgd is not None and pending.gradients:
+            self._flush()
+
     def _flush(self) -> None:
         """Run the backward pass that is due, and the step if one is waiting for it."""
         pending, self._pending = self._pending, None
@@ -247,7 +257,7 @@ class EncoderComponent(Tok2Vec):
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Save the encoder in files of their own: config, tokenizer, memory-mapped weights."""
-        self._flush()
+        self._step_if_due()
         serialize = {
             "cfg": lambda p: srsly.write_json(p, self.cfg),
             "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
@@ -267,7 +277,7 @@ class EncoderComponent(Tok2Vec):
         return self
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        self._flush()
+        self._step_if_due()
         return super().to_bytes(exclude=exclude)
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "EncoderComponent":
@@ -293,6 +303,10 @@ class _PendingUpdate:
         self._name = name
         self._waiting = set(range(n_listeners))
 
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        """A graph cannot be copied or pickled: copies of a pipeline in training have no pass."""
+        return _no_update, ()
+
     @property
     def is_complete(self) -> bool:
         return not self._waiting
@@ -310,6 +324,10 @@ class _PendingUpdate:
         if backward is not None:
             backward(self.gradients)
         self.gradients = {}
+
+
+def _no_update() -> None:
+    return None
 
 
 def _groups(docs: Sequence[Doc]) -> Iterable[list[Doc]]:

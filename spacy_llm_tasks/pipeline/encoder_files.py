@@ -44,8 +44,8 @@ def load(path: Path, model: Model) -> None:
 
     RAISES (ValueError): if a file is missing or damaged, or the weights do not fit the config.
     """
-    if not (path / CONFIG).exists() and not (path / WEIGHTS).exists():
-        return
+    if path.is_dir() and not any((path / name).exists() for name in (CONFIG, TOKENIZER, WEIGHTS)):
+        return  # saved before it was initialised
     for name in (CONFIG, TOKENIZER, WEIGHTS):
         if not (path / name).exists():
             raise ValueError(Errors.E413.format(path=path / name))

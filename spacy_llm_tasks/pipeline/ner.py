@@ -23,7 +23,7 @@ from ..layers.span_head import NO_SPAN
 from ..layers.tag_decoding import decode_tags, tag_loss
 from ..scoring.calibration import fit_platt, sigmoid, tune_threshold
 from ..scoring.ner import score_ner
-from .gold import GoldSpan, align_spans, annotated_tokens
+from .gold import GoldSpan, align_spans, annotated_tokens, crossing_tokens, same_tokens
 from .task import Task, register_task
 
 DEFAULT_NER_MODEL = Config().from_str(
@@ -89,7 +89,10 @@ class NerTask(Task):
         if not self.overlapping:
             return annotated_tokens(example)
         known = self.spans_key in example.reference.spans
-        return np.full(len(example.predicted), known, dtype=bool)
+        annotated = np.full(len(example.predicted), known, dtype=bool)
+        if known and not same_tokens(example):
+            annotated[crossing_tokens(example, self._gold(example))] = False
+        return annotated
 
     def prepare(self, examples: Iterable[Example]) -> None:
         longest = max((s.end - s.start for eg in examples for s in self._gold(eg)), default=1)

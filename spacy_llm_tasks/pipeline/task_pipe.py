@@ -81,6 +81,9 @@ class TaskPipe(TrainablePipe):
             return 0
         if self._shim.is_built:
             raise ValueError(Errors.E418.format(name=self.name, label=label, known=self.labels))
+        return self._append_label(label)
+
+    def _append_label(self, label: str) -> int:
         self.cfg["labels"].append(label)
         self.vocab.strings.add(label)
         self._bind()
@@ -184,7 +187,8 @@ class TaskPipe(TrainablePipe):
             unknown = sorted(found - set(labels))
             raise ValueError(Errors.E419.format(name=self.name, unknown=unknown, known=labels))
         for label in labels if labels is not None else sorted(found):
-            self.add_label(label)
+            if label not in self.labels:  # a head that was built before is built anew below
+                self._append_label(label)
         if self.task.needs_labels and not self.labels:
             raise ValueError(Errors.E420.format(name=self.name))
         self.task.prepare(get_examples())
