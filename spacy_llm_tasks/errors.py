@@ -342,6 +342,7 @@ class Errors(metaclass=_ErrorsWithCodes):
     )
     E519 = "{path} cannot be read: {error}"
     E520 = "The reader [corpora.{split}] cannot be made:\n  {text}"
+    E521 = "No metrics in {paths}: there is no .json file. Run `evaluate ... --output FILE` first."
     # 58x: benchmarks
     E581 = (
         "The benchmark set '{name}' has no file {path}. Point --data at the folder that holds the "

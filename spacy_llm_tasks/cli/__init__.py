@@ -17,12 +17,13 @@ def _root() -> None:
     pass
 
 
-from . import bench, calibrate, convert, evaluate, info, train, weights  # noqa: E402
+from . import bench, calibrate, convert, evaluate, info, report, train, weights  # noqa: E402
 
 app.add_typer(weights.app, name="weights")
 app.command("convert")(convert.command)
 app.command("train", context_settings=train.CONTEXT)(train.command)
 app.command("calibrate")(calibrate.command)
 app.command("evaluate", context_settings=evaluate.CONTEXT)(evaluate.command)
+app.command("report")(report.command)
 app.command("info")(info.command)
 app.add_typer(bench.app, name="bench")

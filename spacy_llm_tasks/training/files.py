@@ -58,10 +58,15 @@ def clean_parts(folder: Path, name: str = "*") -> None:
 
 def write_json(path: Path, data: Any) -> None:
     """Write JSON so that a reader finds the old file or the new one, never half of it."""
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text so that a reader finds the old file or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.parent / f"{PART}{path.name}"
     try:
-        part.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf8")
+        part.write_text(text, encoding="utf8")
         sync(part)
         os.replace(part, path)
     except BaseException:
