@@ -207,9 +207,7 @@ class ShoutTask(Task):
         pairs = [
             (found, token.tag_.upper())
             for eg in examples
-            for found, token in zip(
-                eg.predicted.user_data["toy.shout"], eg.reference, strict=False
-            )
+            for found, token in zip(eg.predicted.user_data["toy.shout"], eg.reference, strict=False)
             if token.tag_
         ]
         return {"shout_acc": sum(a == b for a, b in pairs) / len(pairs) if pairs else None}

@@ -1,0 +1,162 @@
+"""What the battery runs on: every task that was registered, found by itself, and the stock heads.
+
+A new task needs no line here as long as `toys.gold_doc` holds gold for it. `VARIANTS` adds settings
+of a task that deserve a run of their own.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy import registry
+from spacy.language import Language
+
+from . import toys
+
+
+@dataclass(frozen=True)
+class Case:
+    """A pipeline under test.
+
+    heads: name -> (factory, config) of the components behind the encoder.
+    scores: What must be 1.0 after overfitting.
+    ours: Whether the heads are tasks of ours rather than spaCy's own components.
+    """
+
+    id: str
+    heads: dict[str, tuple[str, dict[str, Any]]]
+    scores: tuple[str, ...]
+    ours: bool = True
+    steps: int = 30
+
+    @property
+    def head(self) -> str:
+        return list(self.heads)[-1]
+
+    def build(self, tokenizer: Path) -> Language:
+        nlp = toys.empty_pipeline(tokenizer)
+        for name, (factory, config) in self.heads.items():
+            nlp.add_pipe(factory, name=name, config=config)
+        return nlp
+
+
+def _textcat(pooling: str) -> dict[str, Any]:
+    head = {"@architectures": "spacy_llm_tasks.TextCatHead.v1", "tok2vec": toys.LISTENER}
+    return {"model": {**head, "pooling": pooling}}
+
+
+VARIANTS: dict[str, dict[str, tuple[dict[str, Any], tuple[str, ...]]]] = {
+    "trf_ner": {
+        "overlapping": ({"overlapping": True}, ("spans_trf_ner_f",)),
+        "tagger": (
+            {
+                "model": {
+                    "@architectures": "spacy_llm_tasks.TaggerHead.v1",
+                    "tok2vec": toys.STOCK_LISTENER,
+                }
+            },
+            (),
+        ),
+    },
+    "trf_textcat": {
+        "multilabel-cls": ({"exclusive": False, **_textcat("cls")}, ()),
+    },
+}
+
+# Cheap variants that only need to learn and to survive saving.
+POOLINGS = {pooling: _textcat(pooling) for pooling in ("max", "attention", "pieces")}
+
+
+def task_factories() -> Iterator[str]:
+    """Names of all factories that `register_task` has made."""
+    for name, make in registry.factories.get_all().items():
+        if getattr(make, "__qualname__", "").startswith("_factory_function.<locals>"):
+            yield name
+
+
+@cache
+def cases() -> tuple[Case, ...]:
+    nlp = spacy.blank("en")
+    found = [_stock("stock-tok2vec", toys.STOCK_LISTENER)]
+    for factory in sorted(set(task_factories())):
+        weights = nlp.get_factory_meta(factory).default_score_weights
+        scores = tuple(key for key, weight in weights.items() if weight)
+        found.append(Case(factory, {factory: (factory, {})}, scores))
+        for name, (config, own) in VARIANTS.get(factory, {}).items():
+            found.append(Case(f"{factory}-{name}", {factory: (factory, config)}, own or scores))
+    return tuple(found)
+
+
+def pooling_cases() -> list[Case]:
+    return [
+        Case(f"trf_textcat-{name}", {"trf_textcat": ("trf_textcat", config)}, ("cats_score",))
+        for name, config in POOLINGS.items()
+    ]
+
+
+def _stock(name: str, listener: dict[str, Any]) -> Case:
+    return Case(
+        name,
+        {head: (head, stock_config(head, listener)) for head in ("tagger", "spancat", "ner")}
+        | {"textcat": ("textcat", stock_config("textcat", listener))},
+        ("tag_acc", "ents_f", "cats_score"),
+        ours=False,
+        steps=60,
+    )
+
+
+def stock_config(factory: str, listener: dict[str, Any]) -> dict[str, Any]:
+    """Config of one of spaCy's own components on our encoder."""
+    parser = {"@architectures": "spacy.TransitionBasedParser.v2", "hidden_width": 16}
+    parser |= {"maxout_pieces": 2, "use_upper": True, "extra_state_tokens": False}
+    models: dict[str, dict[str, Any]] = {
+        "tagger": {"@architectures": "spacy.Tagger.v2"},
+        "senter": {"@architectures": "spacy.Tagger.v2"},
+        "ner": {**parser, "state_type": "ner"},
+        "parser": {**parser, "state_type": "parser"},
+        "textcat": {
+            "@architectures": "spacy.TextCatEnsemble.v2",
+            "linear_model": {
+                "@architectures": "spacy.TextCatBOW.v3",
+                "exclusive_classes": True,
+                "ngram_size": 1,
+                "length": 512,
+                "no_output_layer": False,
+            },
+        },
+        "spancat": {
+            "@architectures": "spacy.SpanCategorizer.v1",
+            "reducer": {"@layers": "spacy.mean_max_reducer.v1", "hidden_size": 16},
+            "scorer": {"@layers": "spacy.LinearLogistic.v1"},
+        },
+    }
+    return {"model": {**models[factory], "tok2vec": listener}}
+
+
+def same(a: Any, b: Any, *, tolerance: float = 1e-5) -> bool:
+    """Whether two snapshots agree, numbers within a tolerance."""
+    if isinstance(a, float) and isinstance(b, (int, float)):
+        return abs(a - b) <= tolerance
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k], tolerance=tolerance) for k in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(
+            same(x, y, tolerance=tolerance) for x, y in zip(a, b, strict=True)
+        )
+    return a == b
+
+
+class Recorder:
+    """Stands for an optimizer: notes the gradients and leaves the weights alone."""
+
+    def __init__(self) -> None:
+        self.gradients: dict[Any, Any] = {}
+        self.calls: dict[Any, int] = {}
+
+    def __call__(self, key, weights, gradient, **options):
+        self.gradients[key] = gradient.copy()
+        self.calls[key] = self.calls.get(key, 0) + 1
+        return weights, gradient * 0
