@@ -120,29 +120,36 @@ def train_config(
         goes_on = "add --resume to go on from there" if checkpoints else "model-last is saved"
         _say(f"Stopped after step {stop.step}: {goes_on}.")
         raise typer.Exit(128 + stop.signum) from stop
-    if calibrate:
+    if calibrate and can_be_calibrated(nlp):
         calibrate_best(output / "model-best")
+
+
+def can_be_calibrated(nlp: "Language") -> list[str]:
+    """RETURNS (list[str]): Names of the components with a `calibrate` method."""
+    return [name for name, proc in nlp.pipeline if callable(getattr(proc, "calibrate", None))]
 
 
 def calibrate_best(path: Path) -> None:
     """Calibrate the scores of a trained pipeline on its dev data, and save it again.
 
-    path (Path): The pipeline. Left alone if none of its components can be calibrated.
+    path (Path): The pipeline. Left as it is if the data does not suffice, and this is said.
     """
     import spacy
     from spacy.util import resolve_dot_names
 
-    nlp = spacy.load(path)
-    able = [name for name, proc in nlp.pipeline if callable(getattr(proc, "calibrate", None))]
-    if not able:
-        return
     from ..training.calibrate import calibrate_pipeline
     from ..training.files import whole_folder
 
-    _say(f"Calibrating {', '.join(able)}")
+    nlp = spacy.load(path)
+    _say(f"Calibrating {', '.join(can_be_calibrated(nlp))}")
     config = nlp.config.interpolate()
     (dev_corpus,) = resolve_dot_names(config, [config["training"]["dev_corpus"]])
-    report = calibrate_pipeline(nlp, list(dev_corpus(nlp)))
+    try:
+        report = calibrate_pipeline(nlp, list(dev_corpus(nlp)))
+    except ValueError as error:
+        # Training is done and saved by now: this is no reason to call it a failure.
+        typer.secho(f"Not calibrated: {error}", fg=typer.colors.YELLOW, err=True)
+        return
     with whole_folder(path) as part:
         nlp.to_disk(part)
     _say(str(report))

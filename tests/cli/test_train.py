@@ -135,12 +135,17 @@ def make_calibratable(nlp, name):
     return Calibratable()
 
 
-@pytest.mark.parametrize("flag, expected", [("--calibrate", 2.0), ("--no-calibrate", 1.0)])
-def test_calibration_follows_training(folder, tmp_path, monkeypatch, flag, expected):
+@pytest.mark.parametrize(
+    "flag, fails, expected",
+    [("--calibrate", False, 2.0), ("--calibrate", True, 1.0), ("--no-calibrate", False, 1.0)],
+)
+def test_calibration_follows_training(folder, tmp_path, monkeypatch, flag, fails, expected):
     import sys
     import types
 
     def calibrate_pipeline(nlp, examples):
+        if fails:
+            raise ValueError("too few")
         nlp.get_pipe("toy").calibrate(examples)
         return f"calibrated on {len(examples)}"
 
@@ -154,6 +159,7 @@ def test_calibration_follows_training(folder, tmp_path, monkeypatch, flag, expec
     result = invoke(config, "--output", tmp_path / "out", *QUICK, flag)
     assert result.exit_code == 0, result.output
     assert ("calibrated on 8" in result.output) == (expected == 2.0)
+    assert ("Not calibrated: too few" in result.output) == fails
     assert spacy.load(tmp_path / "out" / "model-best").get_pipe("toy").temperature == expected
 
 
