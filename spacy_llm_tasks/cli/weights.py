@@ -1,4 +1,4 @@
-"""`weights get` and `weights list`: published weights, fetched by name and checked."""
+"""`weights`: published weights, fetched by name and checked; a pipeline's weights, given back."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from ._run import friendly
 
 app = typer.Typer(
     name="weights",
-    help="Fetch published weights for the Transformer, checked by sha256.",
+    help="Fetch published weights for the Transformer, or write a pipeline's in the same layout.",
     no_args_is_help=True,
 )
 
@@ -69,3 +69,36 @@ def list_() -> None:
         indent = " " * (len(model.name) + 2)
         typer.echo(f"{indent}{model.size / 1e6:.0f} MB, {model.license}, {state}")
         typer.echo(f"{indent}{model.repository}")
+
+
+@app.command("export")
+@friendly
+def export(
+    pipeline: Annotated[Path, typer.Argument(help="Folder of a pipeline with a trf_encoder.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder to write; made if it is not there.")
+    ],
+    component: Annotated[
+        str, typer.Option(help="Name of the encoder in the pipeline.")
+    ] = "transformer",
+    family: Annotated[
+        str | None,
+        typer.Option(help="bert, roberta, electra or distilbert; else the first that fits."),
+    ] = None,
+) -> None:
+    """Write the encoder of a pipeline as a published checkpoint.
+
+    Example:
+
+        spacy-llm-tasks weights export training/mine/model-best --output weights/mine
+
+    The folder holds config.json, model.safetensors and the tokenizer, as other libraries read them,
+    and can be the `weights` of another pipeline.
+    """
+    import spacy
+
+    from ..pipeline.encoder_files import export_checkpoint
+
+    nlp = spacy.load(pipeline)
+    export_checkpoint(nlp.get_pipe(component).model, output, family=family)  # type: ignore[attr-defined]
+    typer.echo(f"Wrote {output}")

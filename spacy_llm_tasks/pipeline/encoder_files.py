@@ -7,6 +7,7 @@ under another name first, so that a save that breaks off never looks complete.
 
 import os
 from pathlib import Path
+from typing import Any
 
 import srsly
 from safetensors import SafetensorError
@@ -18,6 +19,8 @@ from ..layers.encoder import install, shim_of
 from ..layers.shim import contiguous_state, load_state
 from ..nn.config import TransformerConfig
 from ..tokenization.tokenizer import PieceTokenizer
+from ..weights.checkpoint import save_encoder
+from ..weights.families import FAMILIES
 
 CONFIG, TOKENIZER, WEIGHTS = "encoder.json", "tokenizer.json", "model.safetensors"
 
@@ -56,3 +59,25 @@ def load(path: Path, model: Model) -> None:
     except (SafetensorError, OSError) as error:
         raise ValueError(Errors.E414.format(path=path / WEIGHTS, error=error)) from None
     load_state(encoder, state)
+
+
+def export_checkpoint(model: Model, path: str | Path, *, family: str | None = None) -> None:
+    """Write an encoder layer as a published checkpoint, tokenizer included.
+
+    model (Model): The encoder layer.
+    path (str / Path): The folder, made if it does not exist.
+    family (str): "bert", "roberta", "electra" or "distilbert"; None takes the first that can
+        express the encoder.
+    RAISES (ValueError): if the layer has no weights yet, or the family cannot express it.
+    """
+    shim = shim_of(model)
+    encoder: Any = shim.module
+    for name in (family,) if family else FAMILIES:
+        try:
+            save_encoder(path, encoder.transformer, family=name)
+            break
+        except ValueError:
+            if name in (family, list(FAMILIES)[-1]):
+                raise
+    if shim.tokenizer is not None:
+        shim.tokenizer.to_folder(path)

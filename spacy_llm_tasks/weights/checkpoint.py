@@ -10,6 +10,7 @@ encoder does not need (heads, poolers) is reported and left out. Pickled weights
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterator
@@ -93,18 +94,23 @@ def save_encoder(folder: str | Path, encoder: TransformerEncoder, *, family: str
     RAISES (ValueError): No such family, or the family cannot express this encoder.
     """
     layout = get_family(family)
-    raw = layout.write_config(encoder.config)
+    config, state = encoder.config, encoder.state_dict()
+    if "n_segments" in layout.settings and config.n_segments == 0:
+        # A table with one row of zeros says the same as no table.
+        config = dataclasses.replace(config, n_segments=1)
+        state["embeddings.segments.weight"] = torch.zeros_like(encoder.embeddings.pieces.weight[:1])
+    raw = layout.write_config(config)
     tensors = {}
-    for ours, tensor in encoder.state_dict().items():
+    for ours, tensor in state.items():
         names = layout.parameter_names(ours)
         parts = tensor.detach().float().cpu().chunk(len(names))
         # clones, because the format refuses tensors that share memory
         tensors.update({n: part.clone() for n, part in zip(names, parts, strict=True)})
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
-    with _replacing(path / WEIGHTS_FILE) as weights, _replacing(path / CONFIG_FILE) as config:
+    with _replacing(path / WEIGHTS_FILE) as weights, _replacing(path / CONFIG_FILE) as header:
         save_file(tensors, weights, metadata={"format": "pt"})
-        config.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf8")
+        header.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf8")
 
 
 class _Weights:

@@ -279,7 +279,6 @@ def test_more_blocks_than_the_config_says(bert):
         ("bert", {"n_segments": 2, "norm_position": "pre"}, "norm_position"),
         ("bert", {"n_segments": 2, "activation": "geglu"}, "activation"),
         ("bert", {"n_segments": 2, "embedding_width": 8}, "embedding_width"),
-        ("bert", {"n_segments": 0}, "n_segments"),
         ("roberta", {"n_segments": 1, "position_offset": 0}, "position_offset"),
         ("distilbert", {"n_segments": 2}, "n_segments"),
         ("distilbert", {"norm_eps": 1e-5}, "norm_eps"),
@@ -293,6 +292,14 @@ def test_what_a_family_cannot_express(family, settings, named, tmp_path):
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="E120"):
         save_encoder(tmp_path / "out", encoder, family="gpt2")
+
+
+def test_no_segments_are_written_as_one_row_of_zeros(tmp_path):
+    config = TransformerConfig(n_pieces=20, width=16, depth=1, n_heads=2, n_segments=0)
+    save_encoder(tmp_path, TransformerEncoder(config), family="bert")
+    checkpoint = load_encoder(tmp_path)
+    assert checkpoint.config.n_segments == 1
+    assert checkpoint.state["embeddings.segments.weight"].tolist() == [[0.0] * 16]
 
 
 def test_nothing_half_written(bert, monkeypatch):
