@@ -24,6 +24,12 @@ def is_listener(node: Any) -> bool:
     return module is not None and isinstance(node, module.TransformerListener)
 
 
+def install_extension() -> None:
+    """Install `doc._.trf_data`, which that package installs only with an encoder of its own."""
+    if not Doc.has_extension("trf_data"):
+        Doc.set_extension("trf_data", default=None)
+
+
 def wrap(
     rows: list[Floats2d], collect: Callable[[list[Floats2d]], Any]
 ) -> tuple[list[Any], Callable[[list[Any]], Any]]:
@@ -41,6 +47,7 @@ def wrap(
 
 def annotate(docs: Sequence[Doc], rows: list[Floats2d]) -> None:
     """Write `doc._.trf_data`, from which that listener reads when it predicts."""
+    install_extension()
     for doc, doc_rows in zip(docs, rows, strict=True):
         doc._.trf_data = _data(doc_rows)
 

@@ -82,6 +82,8 @@ class EncoderComponent(Tok2Vec):
                 self.add_listener(node, component.name)
                 if isinstance(node, Listener):
                     node.encoder_name = self.name
+                elif trf_data.is_listener(node):
+                    trf_data.install_extension()
         self._set_listener_widths()
 
     def _set_listener_widths(self) -> None:

@@ -133,7 +133,8 @@ def stock_config(factory: str, listener: dict[str, Any]) -> dict[str, Any]:
             "scorer": {"@layers": "spacy.LinearLogistic.v1"},
         },
     }
-    return {"model": {**models[factory], "tok2vec": listener}}
+    settings = {"parser": {"min_action_freq": 1}}.get(factory, {})
+    return {"model": {**models[factory], "tok2vec": listener}, **settings}
 
 
 def same(a: Any, b: Any, *, tolerance: float = 1e-5) -> bool:
