@@ -8,11 +8,10 @@ is there already.
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 from spacy.tokens import Doc
-from thinc.api import Model, chain
+from thinc.api import Model, chain, get_array_module
 from thinc.types import Floats2d, Ragged
 
 _LISTENER_MODULE = "spacy_transformers.layers.listener"
@@ -58,13 +57,11 @@ def _data(rows: Any) -> Any:
 
     if not len(rows):
         return TransformerData.empty()
-    n_tokens = len(rows)
+    n_tokens, xp = len(rows), get_array_module(rows)  # on the device of the rows
     return TransformerData(
         wordpieces=WordpieceBatch.zeros([n_tokens]),
         model_output=BaseModelOutput(last_hidden_state=rows.reshape(1, *rows.shape)),
-        align=Ragged(
-            cast(Any, np.arange(n_tokens, dtype="i")), cast(Any, np.ones(n_tokens, dtype="i"))
-        ),
+        align=Ragged(xp.arange(n_tokens, dtype="i"), xp.ones(n_tokens, dtype="i")),
     )
 
 
