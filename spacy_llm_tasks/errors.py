@@ -291,6 +291,10 @@ class Errors(metaclass=_ErrorsWithCodes):
         "Found {found} examples to calibrate on, expected at least {expected}: half of them fit, "
         "the other half measures. Give a larger held-out file."
     )
+    E423 = (
+        "{path} cannot be used: {error} If the pipeline was changed by hand or copied in parts, copy "
+        "it again as a whole, or save it again."
+    )
     E403 = "Weight '{key}' has shape {found}, expected {expected}."
 
     # 5xx: training and the command line

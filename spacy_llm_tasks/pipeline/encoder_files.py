@@ -35,6 +35,7 @@ def save(path: Path, model: Model) -> None:
     shim = shim_of(model)
     if not shim.is_built or shim.tokenizer is None:
         return
+    (path / WEIGHTS).unlink(missing_ok=True)  # an older save's must not stand beside a new config
     srsly.write_json(path / CONFIG, shim.cfg["sizes"]["config"])
     shim.tokenizer.to_folder(path)
     unfinished = path / f"{WEIGHTS}.tmp"
@@ -52,13 +53,19 @@ def load(path: Path, model: Model) -> None:
     for name in (CONFIG, TOKENIZER, WEIGHTS):
         if not (path / name).exists():
             raise ValueError(Errors.E413.format(path=path / name))
-    config = TransformerConfig.from_dict(srsly.read_json(path / CONFIG))
+    try:
+        config = TransformerConfig.from_dict(dict(srsly.read_json(path / CONFIG)))
+    except (ValueError, TypeError) as error:
+        raise ValueError(Errors.E423.format(path=path / CONFIG, error=error)) from None
     encoder = install(model, config, PieceTokenizer.from_folder(path))
     try:
         state = load_file(path / WEIGHTS)
     except (SafetensorError, OSError) as error:
         raise ValueError(Errors.E414.format(path=path / WEIGHTS, error=error)) from None
-    load_state(encoder, state)
+    try:
+        load_state(encoder, state)
+    except ValueError as error:
+        raise ValueError(Errors.E423.format(path=path / WEIGHTS, error=error)) from None
 
 
 def export_checkpoint(model: Model, path: str | Path, *, family: str | None = None) -> None:

@@ -1,0 +1,145 @@
+"""Files of a saved pipeline that are missing, damaged or of another model."""
+
+import json
+import shutil
+
+import pytest
+import spacy
+
+from . import toys
+
+NAME = "transformer"
+
+
+@pytest.fixture(scope="module")
+def saved(tokenizer, tmp_path_factory):
+    nlp = toys.empty_pipeline(tokenizer)
+    nlp.add_pipe("trf_textcat")
+    toys.initialize(nlp)
+    path = tmp_path_factory.mktemp("saved")
+    nlp.to_disk(path)
+    return path
+
+
+@pytest.fixture
+def broken(saved, tmp_path):
+    """A copy to damage, and the encoder's folder in it."""
+    path = tmp_path / "pipeline"
+    shutil.copytree(saved, path)
+    return path, path / NAME / "encoder"
+
+
+def assert_refused(path, pattern):
+    with pytest.raises(ValueError, match=pattern) as caught:
+        spacy.load(path)
+    return str(caught.value)
+
+
+def test_files(saved):
+    names = {p.name for p in (saved / NAME / "encoder").iterdir()}
+    assert {"encoder.json", "tokenizer.json", "model.safetensors"} <= names
+    assert not [p for p in saved.rglob("*") if p.suffix in (".pkl", ".pt", ".tmp")]
+    for path in saved.rglob("*"):
+        if path.is_file():
+            assert b"torch._utils" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["encoder.json", "tokenizer.json", "model.safetensors"])
+def test_missing_file(broken, name):
+    path, folder = broken
+    (folder / name).unlink()
+    assert str(folder / name) in assert_refused(path, "E413")
+
+
+def test_missing_folder(broken):
+    path, folder = broken
+    shutil.rmtree(folder)
+    assert str(folder) in assert_refused(path, "E413")
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, -1, -1000])
+def test_truncated_weights(broken, kept):
+    path, folder = broken
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:kept])
+    assert str(file) in assert_refused(path, "E414")
+
+
+@pytest.mark.parametrize("place", [0, 3, 9, 30])
+def test_tampered_header(broken, place):
+    path, folder = broken
+    file = folder / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[place] ^= 0xFF
+    file.write_bytes(bytes(data))
+    assert str(file) in assert_refused(path, "E414|E402")
+
+
+def test_weights_of_another_model(broken, tokenizer, tmp_path):
+    path, folder = broken
+    nlp = toys.empty_pipeline(tokenizer, depth=1)
+    toys.initialize(nlp)
+    nlp.to_disk(tmp_path / "other")
+    other = tmp_path / "other" / NAME / "encoder" / "model.safetensors"
+    shutil.copy(other, folder / "model.safetensors")
+    assert str(folder / "model.safetensors") in assert_refused(path, "E423.*E402")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"width": 16}', '{"n_pieces": "many"}'])
+def test_damaged_config(broken, text):
+    path, folder = broken
+    (folder / "encoder.json").write_text(text, encoding="utf-8")
+    assert "encoder.json" in assert_refused(path, "encoder.json")
+
+
+def test_config_of_another_model(broken):
+    path, folder = broken
+    values = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+    values["depth"] = 1
+    (folder / "encoder.json").write_text(json.dumps(values), encoding="utf-8")
+    assert_refused(path, "E404.*depth")
+
+
+def test_wrong_tokenizer(broken):
+    path, folder = broken
+    file = folder / "tokenizer.json"
+    values = json.loads(file.read_text(encoding="utf-8"))
+    vocab = values["model"]["vocab"]
+    vocab["surplus"] = len(vocab) + 5
+    file.write_text(json.dumps(values), encoding="utf-8")
+    assert_refused(path, "E405")
+
+
+def test_damaged_tokenizer(broken):
+    path, folder = broken
+    (folder / "tokenizer.json").write_text("{", encoding="utf-8")
+    assert "tokenizer.json" in assert_refused(path, "E20")
+
+
+def test_untrained_pipeline(tokenizer, tmp_path):
+    nlp = toys.empty_pipeline(tokenizer)
+    nlp.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    with pytest.raises(ValueError, match="E401"):
+        loaded("Pell")
+
+
+def test_nothing_to_initialize_from(tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("trf_encoder", name=NAME)
+    with pytest.raises(ValueError, match="E411"):
+        toys.initialize(nlp)
+    nlp.config["initialize"]["components"][NAME] = {"tokenizer": str(tmp_path)}
+    with pytest.raises((ValueError, OSError), match="E201"):
+        toys.initialize(nlp)
+    with pytest.raises((ValueError, TypeError), match="E410|E930"):
+        nlp.get_pipe(NAME).initialize(lambda: [], nlp=nlp)
+
+
+def test_save_over_an_older_one(saved, broken):
+    path, folder = broken
+    nlp = spacy.load(path)
+    nlp.to_disk(path)  # the weights are read from the very file that is replaced
+    first, second = spacy.load(saved)("Pell and Vask"), spacy.load(path)("Pell and Vask")
+    assert (first.tensor == second.tensor).all()
+    nlp(toys.TEXTS[0])
