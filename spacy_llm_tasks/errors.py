@@ -292,8 +292,8 @@ class Errors(metaclass=_ErrorsWithCodes):
         "the other half measures. Give a larger held-out file."
     )
     E423 = (
-        "{path} cannot be used: {error} If the pipeline was changed by hand or copied in parts, copy "
-        "it again as a whole, or save it again."
+        "{path} cannot be used: {error} If the pipeline was changed by hand or copied in parts, "
+        "copy it again as a whole, or save it again."
     )
     E403 = "Weight '{key}' has shape {found}, expected {expected}."
 
