@@ -100,6 +100,10 @@ def train_config(
     from ..training.loop import train
 
     config = read_config(config_path, overrides)
+    if "optimizer" in config.get("training", {}):
+        # spaCy resolves this block alone when a saved pipeline is asked to `resume_training`, and
+        # would then meet references to the rest of the config as plain text.
+        config["training"]["optimizer"] = config.interpolate()["training"]["optimizer"]
     _say(f"Initializing the pipeline of {config_path}")
     try:
         nlp = init_nlp(config, use_gpu=gpu_id)

@@ -1,6 +1,7 @@
 """The layer through which a head reads the shared encoder."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -37,15 +38,19 @@ class Listener(Tok2VecListener):
     upstream (str): Name of the encoder component, or "*" for any.
     width (int): Width of the rows, or None to take it from the encoder.
     view (View): What to read.
+    grad_factor (float): Factor on the gradient that this head sends to the encoder.
     """
 
     # `spacy debug model` finds the upstream component by this name.
     name = "llm-tasks-transformer-listener"
 
-    def __init__(self, upstream: str, width: int | None, view: View) -> None:
+    def __init__(
+        self, upstream: str, width: int | None, view: View, *, grad_factor: float = 1.0
+    ) -> None:
         super().__init__(upstream_name=upstream, width=width)  # type: ignore[arg-type]
         self._func = forward
         self.view = view
+        self.grad_factor = grad_factor
         self.encoder_name = upstream
 
 
@@ -54,6 +59,7 @@ def build_listener_v1(
     width: int | None = None,
     output: Literal["tokens", "pieces", "cls"] = "tokens",
     layer: int = -1,
+    grad_factor: float = 1.0,
 ) -> Model[list[Doc], list[Floats2d]]:
     """Build a listener (registered as `spacy_llm_tasks.Listener.v1`).
 
@@ -61,8 +67,11 @@ def build_listener_v1(
     width (int): Width of the rows; null takes it from the encoder.
     output (str): "tokens": a row per token; "pieces": a row per piece; "cls": one row per doc.
     layer (int): -1 for the encoder's output, 0 for its embeddings, k for block k.
+    grad_factor (float): Factor on the gradient that this head sends to the encoder. Losses of
+        different tasks have different sizes: where several heads train one encoder, this keeps one
+        from drowning out another. 0 keeps the encoder out of this head's training.
     """
-    return Listener(upstream, width, View(output, layer))
+    return Listener(upstream, width, View(output, layer), grad_factor=grad_factor)
 
 
 def require_read(model: Model, docs: Sequence[Doc]) -> None:
@@ -84,7 +93,10 @@ def forward(
     """Hand over the rows of the encoder's pass over these docs."""
     if is_train and model._batch_id is not None:
         model.verify_inputs(docs)
-        return model._outputs, model._backprop  # type: ignore[return-value]
+        backprop: Any = model._backprop
+        if model.grad_factor != 1.0:
+            backprop = partial(_scaled, backprop, model.grad_factor)
+        return model._outputs, backprop  # type: ignore[return-value]
     if is_train:  # a frozen encoder must have annotated: nobody shall learn from zeros
         require_read(model, docs)
     return [_stored_rows(model, doc) for doc in docs], _no_backprop
@@ -100,6 +112,10 @@ def _stored_rows(model: Listener, doc: Doc) -> Any:
         view = f"{model.view.kind} of layer {model.view.layer}"
         raise ValueError(Errors.E408.format(upstream=model.upstream_name, view=view))
     return rows
+
+
+def _scaled(backprop: Callable, factor: float, d_rows: list[Floats2d]) -> list[Doc]:
+    return backprop([d * factor for d in d_rows])
 
 
 def _no_backprop(d_rows: list[Floats2d]) -> list[Doc]:

@@ -1,0 +1,75 @@
+"""The shipped configs: complete, correct, and trainable as they stand."""
+
+from pathlib import Path
+
+import pytest
+import spacy
+from pipeline import toys
+from spacy.tokens import DocBin
+from spacy.training.initialize import init_nlp
+from spacy.util import load_config, load_model_from_config
+
+import spacy_llm_tasks
+from spacy_llm_tasks.training.config_check import read_config
+
+FOLDER = Path(spacy_llm_tasks.__file__).parent / "configs"
+NAMES = ["ner.cfg", "tasks.cfg", "textcat.cfg", "textcat_multilabel.cfg"]
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    nlp = spacy.blank("en")
+    DocBin(docs=[toys.gold_doc(nlp, i) for i in range(2)]).to_disk(folder / "two.spacy")
+    tokenizer = toys.save_tokenizer(folder / "tokenizer")
+    return {
+        "paths.train": str(folder / "two.spacy"),
+        "paths.dev": str(folder / "two.spacy"),
+        "initialize.components.transformer.tokenizer": str(tokenizer),
+    }
+
+
+def sizes():
+    return {
+        f"components.transformer.model.{key}": value
+        for key, value in toys.ENCODER.items()
+        if not key.startswith("@")
+    }
+
+
+def test_these_are_all():
+    assert sorted(path.name for path in FOLDER.glob("*.cfg")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_left_to_defaults(name):
+    config = load_config(FOLDER / name, interpolate=False)
+    filled = load_model_from_config(config, auto_fill=True).config
+    assert {**filled} == {**config}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_our_own_check_accepts_them(name, paths):
+    read_config(FOLDER / name, paths)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_other_tools_rely_on(name):
+    config = load_config(FOLDER / name, interpolate=True)
+    assert config["components"]["transformer"]["factory"] == "trf_encoder"
+    assert config["initialize"]["components"]["transformer"]["weights"] is None
+    assert {"train", "dev", "test", "weights"} <= set(config["paths"])
+    assert {"train", "dev", "test"} == set(config["corpora"])
+    optimizer = config["training"]["optimizer"]
+    assert optimizer["@optimizers"] == "spacy_llm_tasks.AdamW.v1"
+    assert optimizer["learn_rate"]["total_steps"] == config["training"]["max_steps"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pipeline_initializes_and_learns(name, paths):
+    config = read_config(FOLDER / name, {**paths, **sizes()})
+    nlp = init_nlp(config)
+    losses = {}
+    nlp.update(toys.examples(nlp), sgd=toys.make_adamw(learn_rate=0.01), losses=losses)
+    heads = [component for component in nlp.pipe_names if component != "transformer"]
+    assert heads and all(losses[component] > 0 for component in heads)
