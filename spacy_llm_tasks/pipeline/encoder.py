@@ -210,7 +210,12 @@ class EncoderComponent(Tok2Vec):
     def _flush(self) -> None:
         """Run the backward pass that is due, and the step if one is waiting for it."""
         pending, self._pending = self._pending, None
-        if pending is None or not pending.gradients:
+        if pending is None:
+            return
+        # A head that trains on while the encoder is frozen must not find the rows of this pass.
+        for listener in self.listeners:
+            listener._batch_id = listener._outputs = listener._backprop = None
+        if not pending.gradients:
             return
         pending.run()
         if pending.sgd is not None:

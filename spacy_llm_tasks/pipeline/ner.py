@@ -178,7 +178,11 @@ class NerTask(Task):
     # Scores and calibration ----------------------------------------------------------------------
 
     def score(self, examples: Iterable[Example]) -> dict[str, Any]:
-        return score_ner(examples, spans_key=self.spans_key if self.overlapping else "")
+        return score_ner(examples, **self.scoring)
+
+    @property
+    def scoring(self) -> dict[str, Any]:
+        return {"spans_key": self.spans_key} if self.overlapping else {}
 
     def calibrate(self, examples: Sequence[Example], logits: Sequence[Tensor]) -> bool:
         kept = [(eg, x) for eg, x in zip(examples, logits, strict=True) if self._is_gold(eg)]

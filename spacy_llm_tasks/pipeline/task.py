@@ -69,6 +69,11 @@ class Task(ABC):
     def score(self, examples: Iterable[Example]) -> dict[str, Any]:
         """RETURNS (Dict[str, Any]): Scores; None where the gold has no such annotation."""
 
+    @property
+    def scoring(self) -> dict[str, Any]:
+        """RETURNS (Dict[str, Any]): Settings for a scorer from the config, in `score`'s place."""
+        return {}
+
     def prepare(self, examples: Iterable[Example]) -> None:  # noqa: B027
         """Learn from the training data before training, into `learned`. Optional."""
 

@@ -200,7 +200,7 @@ class TaskPipe(TrainablePipe):
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """RETURNS (Dict[str, Any]): Scores of predicted against gold annotation."""
         if self.scorer is not None:
-            return self.scorer(examples, labels=self.labels, **kwargs)
+            return self.scorer(examples, labels=self.labels, **self.task.scoring, **kwargs)
         return self.task.score(examples)
 
     def calibrate(self, examples: Sequence[Example]) -> bool:

@@ -96,9 +96,11 @@ class TextCatTask(Task):
         return {label: 0.5 for label in self.labels} | self.learned.get("thresholds", {})
 
     def score(self, examples: Iterable[Example]) -> dict[str, Any]:
-        return score_textcat(
-            examples, labels=self.labels, exclusive=self.exclusive, thresholds=self.thresholds
-        )
+        return score_textcat(examples, labels=self.labels, **self.scoring)
+
+    @property
+    def scoring(self) -> dict[str, Any]:
+        return {"exclusive": self.exclusive, "thresholds": self.thresholds}
 
     def calibrate(self, examples: Sequence[Example], logits: Sequence[Tensor]) -> bool:
         gold, known = self._gold(examples)

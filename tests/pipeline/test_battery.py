@@ -299,6 +299,21 @@ def test_frozen_encoder(case, tokenizer):
     assert sum(last.values()) < sum(first.values())
 
 
+@every_case
+def test_frozen_after_a_while(case, trained):
+    """Heads train on when the encoder that fed them is frozen, and again when it is not."""
+    nlp = copy.deepcopy(trained(case))
+    data, optimizer = toys.examples(nlp), nlp.resume_training()
+    frozen = {"exclude": [ENCODER], "annotates": [ENCODER], "sgd": optimizer}
+    nlp.update(data[:1], sgd=optimizer)
+    before = encoder_bytes(nlp)
+    nlp.update(data[1:], **frozen)
+    nlp.update(data[:1], **frozen)
+    assert encoder_bytes(nlp) == before
+    nlp.update(data, sgd=optimizer)
+    assert encoder_bytes(nlp) != before
+
+
 @every_task
 def test_frozen_encoder_that_does_not_annotate(case, tokenizer):
     nlp = case.build(tokenizer)
@@ -413,3 +428,15 @@ def test_unknown_settings_are_named(case, tokenizer):
 def test_unknown_settings_of_the_encoder_are_named(tokenizer):
     with pytest.raises(ValueError, match="dept"):
         toys.empty_pipeline(tokenizer, dept=2)
+
+
+def test_scorer_of_the_config_knows_the_settings(tokenizer):
+    nlp = toys.empty_pipeline(tokenizer)
+    scorer = {"@scorers": "spacy_llm_tasks.textcat_scorer.v1"}
+    nlp.add_pipe("trf_textcat", config={"exclusive": False, "scorer": scorer})
+    scorer = {"@scorers": "spacy_llm_tasks.ner_scorer.v1"}
+    nlp.add_pipe("trf_ner", config={"overlapping": True, "scorer": scorer})
+    toys.initialize(nlp)
+    scores = nlp.evaluate(toys.examples(nlp))
+    assert scores["cats_score_desc"] == "macro AUC"
+    assert scores["spans_trf_ner_f"] is not None
