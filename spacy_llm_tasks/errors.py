@@ -295,6 +295,10 @@ class Errors(metaclass=_ErrorsWithCodes):
         "{path} cannot be used: {error} If the pipeline was changed by hand or copied in parts, "
         "copy it again as a whole, or save it again."
     )
+    E424 = (
+        "A listener asks for layer {found}, but the encoder has the layers 0 (its embeddings) to "
+        "{depth}, and -1 for its output. Correct the listener's `layer`."
+    )
     E403 = "Weight '{key}' has shape {found}, expected {expected}."
 
     # 5xx: training and the command line

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..errors import Errors
 from ..nn.config import TransformerConfig
 from ..nn.encoder import TransformerEncoder
 from ..nn.packing import Packing
@@ -61,7 +62,11 @@ class DocEncoder(nn.Module):
         batch (DocBatch): The layout of the pass.
         views (set[View]): What to return.
         RETURNS (dict[View, Tensor]): One float tensor per view, on the module's device.
+        RAISES (ValueError): if a view is of a layer that the encoder does not have.
         """
+        for view in views:
+            if not -1 <= view.layer <= self.depth:
+                raise ValueError(Errors.E424.format(found=view.layer, depth=self.depth))
         states = self._states(batch, sorted({view.layer for view in views}))
         return {view: self._read(batch, states[view.layer], view.kind) for view in views}
 

@@ -17,7 +17,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_type_hints
 
 import numpy as np
 from spacy.language import Language
@@ -148,13 +148,15 @@ def _factory_function(task_class: type[Task], settings: Sequence[Any]) -> Callab
     ) -> TaskPipe:
         return TaskPipe(nlp.vocab, model, name, task=task_class(**config), scorer=scorer)
 
+    # Resolved, since under `from __future__ import annotations` they are strings, unchecked.
+    types = get_type_hints(task_class)
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
         inspect.Parameter("nlp", keyword, annotation=Language),
         inspect.Parameter("name", keyword, annotation=str),
         inspect.Parameter("model", keyword, annotation=Model),
         inspect.Parameter("scorer", keyword, annotation=Callable | None),
-        *(inspect.Parameter(f.name, keyword, annotation=f.type) for f in settings),
+        *(inspect.Parameter(f.name, keyword, annotation=types[f.name]) for f in settings),
     ]
     make.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     make.__doc__ = task_class.__doc__

@@ -440,3 +440,18 @@ def test_scorer_of_the_config_knows_the_settings(tokenizer):
     scores = nlp.evaluate(toys.examples(nlp))
     assert scores["cats_score_desc"] == "macro AUC"
     assert scores["spans_trf_ner_f"] is not None
+
+
+def test_settings_of_the_wrong_type_are_named(tokenizer):
+    nlp = toys.empty_pipeline(tokenizer)
+    with pytest.raises(ValueError, match="capitals"):
+        nlp.add_pipe("toy_shout", config={"capitals": "loud"})
+
+
+def test_layer_that_does_not_exist(tokenizer):
+    nlp = toys.empty_pipeline(tokenizer)
+    head = {"@architectures": "toy.ShoutHead.v1", "tok2vec": {**toys.LISTENER, "layer": 9}}
+    nlp.add_pipe("toy_shout", config={"model": head})
+    toys.initialize(nlp)
+    with pytest.raises(ValueError, match="E424.*9"):
+        nlp.update(toys.examples(nlp))
