@@ -270,6 +270,7 @@ class Errors(metaclass=_ErrorsWithCodes):
         "on a `trf_encoder`; found the upstream '{upstream}'. Use that listener, or choose a "
         "pooling over token rows (mean, max, attention)."
     )
+    E425 = "{name} must be {expected}, found {found!r}."
     E417 = "A label must be a string, found {found!r}."
     E418 = (
         "'{name}' is already built for the labels {known}: '{label}' cannot be added. Initialize "

@@ -34,7 +34,7 @@ BELOW = {
 }
 ROOT_MODULES = {"errors", "annotations"}
 MAY_IMPORT_TRANSFORMERS = {"layers/trf_data.py"}
-NO_TASK = {"encoder", "encoder_files", "gold", "task", "task_pipe", "__init__"}
+NO_TASK = {"register", "encoder", "encoder_files", "gold", "task", "task_pipe", "__init__"}
 
 
 def name_of(path):

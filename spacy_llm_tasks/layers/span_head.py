@@ -15,7 +15,9 @@ from thinc.api import Model
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
+from ..errors import Errors
 from ..nn.positions import Rotary
+from .checks import at_least, rate
 from .features import HashedFeatures
 from .task_head import HeadBatch, task_model
 
@@ -136,7 +138,14 @@ def build_span_head_v1(
     features (Sequence[str]): Lexical attributes the head reads beside the rows; empty for none.
     feature_width (int): Width of their embedding.
     dropout (float): Rate in training, if the pipeline's `[training] dropout` never sets one.
+    RAISES (ValueError): if a size or the rate is out of range.
     """
+    at_least("head_width", head_width, 2)
+    if head_width % 2:
+        raise ValueError(Errors.E425.format(name="head_width", expected="even", found=head_width))
+    at_least("hidden_width", hidden_width, 1)
+    at_least("feature_width", feature_width, 1)
+    rate("dropout", dropout)
     build = partial(
         SpanHead,
         head_width=head_width,

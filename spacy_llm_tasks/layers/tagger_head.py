@@ -9,6 +9,7 @@ from thinc.api import Model
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
+from .checks import at_least, rate
 from .features import HashedFeatures
 from .task_head import HeadBatch, task_model
 
@@ -56,6 +57,8 @@ def build_tagger_head_v1(
     feature_width (int): Width of their embedding.
     dropout (float): Rate in training, if the pipeline's `[training] dropout` never sets one.
     """
+    at_least("feature_width", feature_width, 1)
+    rate("dropout", dropout)
     build = partial(
         TaggerHead, feature_width=feature_width, n_features=len(features), dropout=dropout
     )

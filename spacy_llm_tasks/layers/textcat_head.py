@@ -13,6 +13,7 @@ from thinc.api import Model
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
+from .checks import at_least, rate
 from .task_head import HeadBatch, task_model
 from .views import ask_for
 
@@ -132,6 +133,9 @@ def build_textcat_head_v1(
     dropout (float): Rate in training, if the pipeline's `[training] dropout` never sets one.
     RAISES (ValueError): if the pooling needs an upstream that this one is not.
     """
+    at_least("hidden_width", hidden_width, 0)
+    at_least("ngram_size", ngram_size, 0)
+    rate("dropout", dropout)
     if pooling in ("cls", "pieces"):
         ask_for(tok2vec, pooling)
     build = partial(

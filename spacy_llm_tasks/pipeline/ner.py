@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..annotations import set_confidences
 from ..errors import Errors
+from ..layers.checks import at_least
 from ..layers.span_decoding import (
     Spans,
     SpanTargets,
@@ -24,7 +25,8 @@ from ..layers.tag_decoding import decode_tags, tag_loss
 from ..scoring.calibration import fit_platt, sigmoid, tune_threshold
 from ..scoring.ner import score_ner
 from .gold import GoldSpan, align_spans, annotated_tokens, crossing_tokens, same_tokens
-from .task import Task, register_task
+from .register import register_task
+from .task import Task
 
 DEFAULT_NER_MODEL = Config().from_str(
     """
@@ -74,6 +76,10 @@ class NerTask(Task):
     overlapping: bool = False
     spans_key: str = "trf_ner"
     max_span: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_span is not None:
+            at_least("max_span", self.max_span, 1)
 
     # Gold ----------------------------------------------------------------------------------------
 

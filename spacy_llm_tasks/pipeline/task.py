@@ -13,17 +13,14 @@ for every task. `register_task` makes a spaCy factory of it:
         ...
 """
 
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar, get_type_hints
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
-from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
-from thinc.api import Model
 from torch import Tensor, nn
 
 
@@ -99,65 +96,3 @@ class Task(ABC):
     def split(self, logits: Tensor, docs: Sequence[Doc]) -> list[Tensor]:
         """Cut the logits of a batch into those of each doc. By default, one row per token."""
         return list(logits.split([len(doc) for doc in docs]))
-
-
-def register_task(
-    factory: str,
-    *,
-    model: dict[str, Any],
-    scorer: dict[str, Any] | None = None,
-    assigns: Sequence[str] = (),
-    requires: Sequence[str] = (),
-    score_weights: dict[str, float | None] | None = None,
-) -> Callable[[type[Task]], type[Task]]:
-    """Make a spaCy factory of a task class.
-
-    factory (str): The factory's name, as for `nlp.add_pipe`.
-    model (dict): Default config of the model.
-    scorer (dict): Default config of the scorer; None scores by the task's own `score`.
-    assigns, requires (Sequence[str]): Attributes, as for `Language.factory`.
-    score_weights (dict): Default weights of the scores, None to leave one out of the table.
-    RETURNS (Callable): A decorator for a dataclass derived from `Task`.
-    """
-
-    def register(task_class: type[Task]) -> type[Task]:
-        settings = [f for f in fields(task_class) if f.init]
-        defaults = {
-            f.name: f.default if f.default_factory is MISSING else f.default_factory()
-            for f in settings
-        }
-        Language.factory(
-            factory,
-            default_config={"model": model, "scorer": scorer, **defaults},
-            assigns=list(assigns),
-            requires=list(requires),
-            default_score_weights=score_weights or {},
-            func=_factory_function(task_class, settings),
-        )
-        return task_class
-
-    return register
-
-
-def _factory_function(task_class: type[Task], settings: Sequence[Any]) -> Callable:
-    """A factory with one argument per setting, so that spaCy checks and documents each by name."""
-    from .task_pipe import TaskPipe
-
-    def make(
-        nlp: Language, name: str, model: Model, scorer: Callable | None, **config: Any
-    ) -> TaskPipe:
-        return TaskPipe(nlp.vocab, model, name, task=task_class(**config), scorer=scorer)
-
-    # Resolved, since under `from __future__ import annotations` they are strings, unchecked.
-    types = get_type_hints(task_class)
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    parameters = [
-        inspect.Parameter("nlp", keyword, annotation=Language),
-        inspect.Parameter("name", keyword, annotation=str),
-        inspect.Parameter("model", keyword, annotation=Model),
-        inspect.Parameter("scorer", keyword, annotation=Callable | None),
-        *(inspect.Parameter(f.name, keyword, annotation=types[f.name]) for f in settings),
-    ]
-    make.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    make.__doc__ = task_class.__doc__
-    return make

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from ..scoring.calibration import fit_temperature, tune_threshold
 from ..scoring.textcat import score_textcat
-from .task import Task, register_task
+from .register import register_task
+from .task import Task
 
 DEFAULT_TEXTCAT_MODEL = Config().from_str(
     """

@@ -21,7 +21,8 @@ from torch import nn
 import spacy_llm_tasks.pipeline.ner
 import spacy_llm_tasks.pipeline.textcat  # noqa: F401  (their import registers the factories)
 from spacy_llm_tasks.layers.task_head import task_model
-from spacy_llm_tasks.pipeline.task import Task, register_task
+from spacy_llm_tasks.pipeline.register import register_task
+from spacy_llm_tasks.pipeline.task import Task
 from spacy_llm_tasks.tokenization import PieceTokenizer
 from spacy_llm_tasks.training.optimizer import make_adamw
 
