@@ -22,6 +22,9 @@ Pooling = Literal["mean", "max", "attention", "cls", "pieces"]
 # The attribute whose hashes make the n-grams, and the number of their buckets.
 NGRAM_ATTR = "LOWER"
 N_BUCKETS = 2**18
+# Adam moves a weight by about the learning rate, however often its n-gram occurs. At the rates of
+# a head, weights of rare n-grams would hardly leave 0 in a run of some hundred steps.
+NGRAM_GAIN = 16.0
 
 
 class TextCatHead(nn.Module):
@@ -56,7 +59,7 @@ class TextCatHead(nn.Module):
         self.default_dropout = dropout
         self.scores = nn.Linear(hidden_width or width, n_labels)
         self.ngram_size = ngram_size
-        self.ngrams = nn.EmbeddingBag(N_BUCKETS, n_labels, mode="mean") if ngram_size else None
+        self.ngrams = nn.EmbeddingBag(N_BUCKETS, n_labels, mode="sum") if ngram_size else None
         if self.ngrams is not None:
             nn.init.zeros_(self.ngrams.weight)
 
@@ -68,7 +71,10 @@ class TextCatHead(nn.Module):
         pooled = self.dropout(self.hidden(self.dropout(self._pool(batch))))
         scores = self.scores(pooled)
         if self.ngrams is not None and batch.features is not None:
-            scores = scores + self.ngrams(*self._ngrams(batch))
+            buckets, offsets = self._ngrams(batch)
+            counts = torch.diff(offsets, append=offsets.new_tensor([len(buckets)]))
+            scale = NGRAM_GAIN / counts.clamp(min=1).to(scores).sqrt()  # counts of unit length
+            scores = scores + self.ngrams(buckets, offsets) * scale.unsqueeze(1)
         return scores
 
     def _pool(self, batch: HeadBatch) -> Tensor:

@@ -173,7 +173,9 @@ def fit_platt(logits: ArrayLike, correct: ArrayLike, *, steps: int = 100) -> tup
     return float(a / spread), float(b - a * middle / spread)
 
 
-def tune_threshold(scores: ArrayLike, gold: ArrayLike, *, default: float = 0.5) -> float:
+def tune_threshold(
+    scores: ArrayLike, gold: ArrayLike, *, default: float = 0.5, n_true: int | None = None
+) -> float:
     """The threshold with the highest F1 when everything scored at or above it is predicted.
 
     Of equally good thresholds the one nearest to the default wins; each lies half-way between two
@@ -182,19 +184,21 @@ def tune_threshold(scores: ArrayLike, gold: ArrayLike, *, default: float = 0.5) 
     scores (ArrayLike): (N,) scores.
     gold (ArrayLike): (N,) truth.
     default (float): Returned when there is nothing true in gold.
+    n_true (int): How many true items there are in all, where some have no score because they were
+        never found; None: those in gold.
     RETURNS (float): The threshold.
     RAISES (ValueError): If the shapes differ.
     """
     x, y = _pairs(scores, gold)
-    n_true = float(y.sum())
-    if not n_true:
+    if not y.sum():
         return default
+    total = float(y.sum()) if n_true is None else float(n_true)
     values = np.unique(x)[::-1]  # distinct, descending
     order = np.argsort(-x, kind="stable")
     found = np.cumsum(y[order])
     last = np.searchsorted(-x[order], -values, side="right")  # how many are predicted at value k
     true_positives = found[last - 1]
-    f1 = 2.0 * true_positives / (last + n_true)
+    f1 = 2.0 * true_positives / (last + total)
     below = np.append(values[1:], values[-1])
     limits = (values + below) / 2.0
     limits = np.where(limits > below, limits, values)  # neighbours too close to have a middle

@@ -165,3 +165,13 @@ def test_thresholds_leave_room_and_prefer_the_default():
     assert cal.fit_temperature([], []) == 1.0 and cal.fit_platt([], []) == (1.0, 0.0)
     with pytest.raises(ValueError, match="E331"):
         cal.fit_temperature([[1.0]], [1, 0])
+
+
+def test_a_threshold_counts_what_was_never_found():
+    scores, gold = [3.0, 2.0, 1.0, 0.0], [True, True, False, True]
+    # With two more true items that have no score, the last right one is worth the wrong one.
+    found = cal.tune_threshold(scores, gold, n_true=5)
+    f1 = {t: 2 * sum(g for s, g in zip(scores, gold, strict=True) if s >= t) for t in scores}
+    best = max(f1, key=lambda t: f1[t] / (sum(s >= t for s in scores) + 5))
+    assert [s >= found for s in scores] == [s >= best for s in scores]
+    assert cal.tune_threshold(scores, gold, n_true=3) == cal.tune_threshold(scores, gold)
