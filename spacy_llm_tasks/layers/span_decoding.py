@@ -45,7 +45,8 @@ def span_loss(logits: Tensor, targets: SpanTargets) -> Tensor:
 
     logits (Tensor): (N, S, L) scores.
     targets (SpanTargets): The gold spans; those longer than S tokens are left out.
-    RETURNS (Tensor): The sum over labels, averaged over docs.
+    RETURNS (Tensor): The mean over labels and docs, so that a task with many labels does not drown
+        the others that train the same encoder.
     """
     n_rows, size, n_labels = logits.shape
     kept = targets.offset < size
@@ -65,7 +66,7 @@ def span_loss(logits: Tensor, targets: SpanTargets) -> Tensor:
     right = logits[first, offset, label]
     group = docs[first] * n_labels + label
     per_group = _segment_logsumexp(-right.unsqueeze(1), group, n_docs * n_labels)
-    return (loss + softplus(per_group).sum()) / n_docs
+    return (loss + softplus(per_group).sum()) / (n_docs * n_labels)
 
 
 def _cells(targets: SpanTargets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
