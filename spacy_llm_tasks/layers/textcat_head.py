@@ -126,7 +126,7 @@ def build_textcat_head_v1(
     tok2vec: Model[list[Doc], list[Floats2d]],
     pooling: Pooling = "mean",
     hidden_width: int = 0,
-    ngram_size: int = 2,
+    ngram_size: int = 0,
     dropout: float = 0.1,
 ) -> Model[list[Doc], Tensor]:
     """Build the text classification head (registered as `spacy_llm_tasks.TextCatHead.v1`).
@@ -135,7 +135,8 @@ def build_textcat_head_v1(
     pooling (str): "mean", "max" or "attention" over the token rows of any upstream; "cls" or
         "pieces" (mean over pieces) over rows that only a `trf_encoder` gives.
     hidden_width (int): Width of a hidden layer, 0 for none.
-    ngram_size (int): Longest n-gram of the linear part, 0 for none.
+    ngram_size (int): Longest n-gram of the linear part, 0 for none. With few documents it learns
+        them by heart before the encoder has learned anything: for thousands of documents.
     dropout (float): Rate in training, if the pipeline's `[training] dropout` never sets one.
     RAISES (ValueError): if the pooling needs an upstream that this one is not.
     """
