@@ -12,6 +12,7 @@ import pytest
 import srsly
 import yaml
 from typer.main import get_command
+from weasel.cli.run import load_project_config
 
 from spacy_llm_tasks.cli import app
 
@@ -48,6 +49,14 @@ def test_scripts_call_commands_that_exist(name):
         for word in rest:
             if word.startswith("--") and "." not in word:
                 assert word in options, f"{name}: {word}"
+
+
+def test_files_are_read_as_they_are_meant():
+    """Filled in by what runs the project, and by hand."""
+    for command in load_project_config(ROOT)["commands"]:
+        for kind in ("deps", "outputs"):
+            meant = [filled(path) for path in COMMANDS[command["name"]].get(kind, [])]
+            assert command.get(kind, []) == meant
 
 
 def test_every_variable_is_used_and_set():
@@ -93,7 +102,7 @@ def test_the_checks_of_a_clean_clone():
 @pytest.mark.slow
 def test_the_quick_start_at_a_small_size(tmp_path):
     """Needs the weights: from the cache, from weights/minilm-l6 here, or from the network."""
-    for name in ("project.yml", "assets", "spacy_llm_tasks"):
+    for name in ("project.yml", "pyproject.toml", "assets", "spacy_llm_tasks"):
         source, target = ROOT / name, tmp_path / name
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
     if (ROOT / "weights" / "minilm-l6").is_dir():
