@@ -102,7 +102,8 @@ def test_the_checks_of_a_clean_clone():
 @pytest.mark.slow
 def test_the_quick_start_at_a_small_size(tmp_path):
     """Needs the weights: from the cache, from weights/minilm-l6 here, or from the network."""
-    for name in ("project.yml", "assets", "spacy_llm_tasks"):
+    copied = ("project.yml", "pyproject.toml", "constraints.txt", "assets", "spacy_llm_tasks")
+    for name in copied:
         source, target = ROOT / name, tmp_path / name
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
     if (ROOT / "weights" / "minilm-l6").is_dir():
