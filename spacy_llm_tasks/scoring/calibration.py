@@ -143,7 +143,9 @@ def fit_platt(logits: ArrayLike, correct: ArrayLike, *, steps: int = 100) -> tup
     n_right = float(y.sum())
     n_wrong = len(y) - n_right
     targets = np.where(y > 0.5, (n_right + 1.0) / (n_right + 2.0), 1.0 / (n_wrong + 2.0))
-    middle, spread = float(x.mean()), float(x.std()) or 1.0
+    middle, spread = float(x.mean()), float(x.std())
+    if spread <= 1e-9 * max(1.0, abs(middle)):  # equal logits, whose mean is rounded
+        spread = 1.0
     z = (x - middle) / spread
     a, b = spread, middle
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
@@ -127,6 +127,7 @@ def test_platt_undoes_scale_and_shift():
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(st.floats(-20, 20), st.booleans()), min_size=1, max_size=30))
+@example([(6.41823292894227, right) for right in (False, False, True, True, True)])
 def test_platt_is_finite_keeps_the_order_and_does_not_hurt(data):
     x, y = (np.array(column, dtype=float) for column in zip(*data, strict=True))
     scale, shift = cal.fit_platt(x, y)
