@@ -12,7 +12,7 @@ from thinc.api import Config
 from torch import Tensor
 from torch.nn import functional
 
-from ..scoring.calibration import fit_temperature, tune_threshold
+from ..scoring.calibration import fit_temperature, sigmoid, tune_threshold
 from ..scoring.textcat import score_textcat
 from .register import register_task
 from .task import Task
@@ -27,6 +27,8 @@ DEFAULT_TEXTCAT_MODEL = Config().from_str(
     """
 )["model"]
 
+# With fewer predictions than this, probabilities stay as they are.
+FEWEST_TO_CALIBRATE = 10
 # With fewer positive examples of a label than this, its threshold stays at 0.5.
 FEWEST_TO_TUNE = 10
 
@@ -110,10 +112,11 @@ class TextCatTask(Task):
         scores = torch.stack(list(logits)).double().numpy()
         if self.exclusive:
             rows = known.any(axis=1)
-            self.learned["temperature"] = fit_temperature(scores[rows], gold[rows].argmax(axis=1))
-            return True
-        self.learned["temperature"] = fit_temperature(scores[known], gold[known] > 0.5)
-        probability = 1 / (1 + np.exp(-scores / self.learned["temperature"]))
+            right = gold[rows].argmax(axis=1)
+            return self._fit(scores[rows], right, scores[rows].argmax(axis=1) == right)
+        right = gold[known] > 0.5
+        fitted = self._fit(scores[known], right, (scores[known] > 0) == right)
+        probability = sigmoid(scores / self.learned.get("temperature", 1.0))
         thresholds = {}
         for column, label in enumerate(self.labels):
             rows = known[:, column]
@@ -121,6 +124,14 @@ class TextCatTask(Task):
             if positive.sum() >= FEWEST_TO_TUNE:
                 thresholds[label] = tune_threshold(probability[rows, column], positive)
         self.learned["thresholds"] = thresholds
+        return fitted or bool(thresholds)
+
+    def _fit(self, scores: np.ndarray, gold: np.ndarray, correct: np.ndarray) -> bool:
+        """Fit the temperature, if there are both right and wrong predictions to learn from: without
+        a single error the best temperature is the lowest one, and every score would be 0 or 1."""
+        if len(correct) < FEWEST_TO_CALIBRATE or correct.all() or not correct.any():
+            return False
+        self.learned["temperature"] = fit_temperature(scores, gold)
         return True
 
     def reliability(self, examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:

@@ -100,3 +100,16 @@ def test_thresholds_per_label_need_enough_positives(vocab):
     task.calibrate(examples, logits)
     assert set(task.learned["thresholds"]) == {"common"}
     assert task.thresholds["common"] < 0.5 and task.thresholds["rare"] == 0.5
+
+
+def test_without_errors_probabilities_stay_as_they_are(vocab):
+    examples, logits = [], []
+    for i in range(40):
+        gold = Doc(vocab, words=WORDS)
+        gold.cats = {"A": float(i % 2), "B": float(1 - i % 2)}
+        examples.append(Example(Doc(vocab, words=WORDS), gold))
+        logits.append(torch.tensor([2.0, 0.0] if i % 2 else [0.0, 2.0]))
+    task = TextCatTask()
+    task.labels = ("A", "B")
+    assert not task.calibrate(examples, logits)
+    assert "temperature" not in task.learned
