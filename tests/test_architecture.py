@@ -34,7 +34,16 @@ BELOW = {
 }
 ROOT_MODULES = {"errors", "annotations"}
 MAY_IMPORT_TRANSFORMERS = {"layers/trf_data.py"}
-NO_TASK = {"register", "encoder", "encoder_files", "gold", "task", "task_pipe", "__init__"}
+NO_TASK = {
+    "groups",
+    "register",
+    "encoder",
+    "encoder_files",
+    "gold",
+    "task",
+    "task_pipe",
+    "__init__",
+}
 
 
 def name_of(path):

@@ -14,6 +14,7 @@ from spacy.ty import TrainableComponent
 from spacy.util import fix_random_seed
 from thinc.api import Optimizer
 
+from ..corpora.reader import bare_copy
 from .sets import BenchSet
 
 BATCH_DOCS = 32
@@ -77,7 +78,8 @@ def run(
     """
     fix_random_seed(seed)
     wall, cpu = time.perf_counter(), time.process_time()
-    examples = [Example(_bare(doc), doc) for doc in train]
+    # Both sides get the gold tokens: the comparison is of models, not of tokenizers.
+    examples = [Example(bare_copy(doc, doc.vocab), doc) for doc in train]
     nlp.initialize(lambda: examples, sgd=optimizer)
     order = batches(len(examples), size=BATCH_DOCS, updates=bench_set.updates, seed=seed)
     for step, batch in enumerate(order, start=1):
@@ -100,7 +102,7 @@ def run(
     outcome.seconds["train_wall"] = round(time.perf_counter() - wall, 2)
     outcome.seconds["train_cpu"] = round(time.process_time() - cpu, 2)
     wall, cpu = time.perf_counter(), time.process_time()
-    predicted = list(nlp.pipe(_bare(doc) for doc in dev))
+    predicted = list(nlp.pipe(bare_copy(doc, doc.vocab) for doc in dev))
     outcome.seconds["eval_wall"] = round(time.perf_counter() - wall, 2)
     outcome.seconds["eval_cpu"] = round(time.process_time() - cpu, 2)
     pairs = [Example(doc, gold) for doc, gold in zip(predicted, dev, strict=True)]
@@ -132,9 +134,3 @@ def _entities(examples: list[Example]) -> dict[str, float]:
 
 def _best(cats: dict[str, float]) -> str:
     return max(sorted(cats), key=lambda label: cats[label])
-
-
-def _bare(doc: Doc) -> Doc:
-    # Both sides get the gold tokens: the comparison is of models, not of tokenizers.
-    words = [token.text for token in doc]
-    return Doc(doc.vocab, words=words, spaces=[bool(token.whitespace_) for token in doc])

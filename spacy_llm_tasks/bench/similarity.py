@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import Errors
-from ..layers.doc_batch import exclusive_cumsum, ranges
 from ..nn.encoder import TransformerEncoder
 from ..nn.packing import Packing
+from ..scoring.ranks import mean_ranks
+from ..tokenization.pieces import bounds_of, ranges
 from ..tokenization.tokenizer import PieceTokenizer
 from ..weights.checkpoint import load_encoder
 
@@ -55,12 +56,12 @@ def sentence_vectors(weights: Path, sentences: list[str]) -> NDArray[np.float32]
     encoder.eval()
     pieces = tokenizer.encode(sentences)
     lengths = np.minimum(pieces.lengths, checkpoint.config.max_length - 2)
-    starts = exclusive_cumsum(pieces.lengths)
+    starts = pieces.bounds[:-1]
     vectors = np.zeros((len(sentences), checkpoint.config.width), dtype=np.float32)
     order = np.argsort(lengths, kind="stable")
     for chosen in np.array_split(order, -(-len(order) // SENTENCES_PER_PASS)):
         sizes = lengths[chosen] + 2
-        rows = exclusive_cumsum(sizes)
+        rows = bounds_of(sizes)[:-1]
         ids = np.full(int(sizes.sum()), tokenizer.special.sep, dtype=np.int64)
         ids[rows] = tokenizer.special.cls
         ids[ranges(rows + 1, sizes - 2)] = pieces.ids[ranges(starts[chosen], sizes - 2)]
@@ -76,12 +77,7 @@ def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     a, b (ndarray): (N,) numbers.
     RETURNS (float): Between -1 and 1.
     """
-    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, inverse, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(sizes) - (sizes - 1) / 2.0)[inverse]
+    return float(np.corrcoef(mean_ranks(a), mean_ranks(b))[0, 1])
 
 
 def similarity_score(weights: Path, pairs: Path) -> tuple[float, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.vocab import Vocab
 
 from .. import annotations
 from ..errors import Errors, Warnings
@@ -129,9 +130,7 @@ class Corpus:
 
     def _example(self, nlp: Language, reference: Doc) -> Example:
         if self.gold_tokens or reference.has_unknown_spaces:
-            words = [token.text for token in reference]
-            spaces = [bool(token.whitespace_) for token in reference]
-            predicted = Doc(nlp.vocab, words=words, spaces=spaces)
+            predicted = bare_copy(reference, nlp.vocab)
             predicted.has_unknown_spaces = reference.has_unknown_spaces
         else:
             predicted = nlp.make_doc(reference.text)
@@ -140,6 +139,12 @@ class Corpus:
             ents = example.get_aligned_spans_y2x(reference.ents)
             predicted.set_ents(ents, default="outside")
         return example
+
+
+def bare_copy(doc: Doc, vocab: Vocab) -> Doc:
+    """RETURNS (Doc): A new Doc in the vocabulary: the same tokens and spaces, no annotation."""
+    spaces = [bool(token.whitespace_) for token in doc]
+    return Doc(vocab, words=[token.text for token in doc], spaces=spaces)
 
 
 def corpus_files(path: Path) -> list[Path]:

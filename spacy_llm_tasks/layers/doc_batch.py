@@ -14,6 +14,7 @@ from spacy.attrs import IDX, LENGTH
 from spacy.tokens import Doc
 
 from ..tokenization.alignment import align
+from ..tokenization.pieces import bounds_of, ranges
 from ..tokenization.tokenizer import PieceTokenizer
 from ..tokenization.windows import plan
 
@@ -46,7 +47,7 @@ class DocBatch:
     @property
     def sequence_starts(self) -> np.ndarray:
         """RETURNS (ndarray): the first row, which is the [CLS] row, of each sequence (K,)."""
-        return exclusive_cumsum(self.sequence_lengths)
+        return bounds_of(self.sequence_lengths)[:-1]
 
 
 def prepare(
@@ -66,9 +67,10 @@ def prepare(
 
     order = np.argsort(windows.length, kind="stable")
     lengths, doc = windows.length[order], windows.doc[order]
-    piece_starts = exclusive_cumsum(pieces.lengths)[doc] + windows.start[order]
+    doc_starts = pieces.bounds[doc]
+    piece_starts = doc_starts + windows.start[order]
     sequence_lengths = lengths + 2
-    starts = exclusive_cumsum(sequence_lengths)
+    starts = bounds_of(sequence_lengths)[:-1]
 
     special = tokenizer.special
     ids = np.full(int(sequence_lengths.sum()), special.sep, dtype=np.int64)
@@ -77,25 +79,10 @@ def prepare(
 
     keep_first, keep_last = windows.keep_first[order], windows.keep_last[order]
     kept = keep_last - keep_first
-    doc_piece_starts = exclusive_cumsum(pieces.lengths)[doc]
     piece_rows = np.zeros(len(pieces.ids), dtype=np.int64)
-    piece_rows[ranges(doc_piece_starts + keep_first, kept)] = ranges(
+    piece_rows[ranges(doc_starts + keep_first, kept)] = ranges(
         starts + 1 + keep_first - windows.start[order], kept
     )
     return DocBatch(
         token_lengths, pieces.lengths, ids, sequence_lengths, doc, piece_rows, first, last
     )
-
-
-def exclusive_cumsum(lengths: np.ndarray) -> np.ndarray:
-    """RETURNS (ndarray): where each of several runs of the given lengths starts."""
-    starts = np.zeros(len(lengths), dtype=np.int64)
-    np.cumsum(lengths[:-1], out=starts[1:])
-    return starts
-
-
-def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """RETURNS (ndarray): `start .. start + length - 1` of every run, end to end."""
-    total = int(lengths.sum())
-    offsets = np.arange(total) - np.repeat(exclusive_cumsum(lengths), lengths)
-    return np.repeat(starts, lengths) + offsets

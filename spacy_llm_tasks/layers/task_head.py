@@ -20,8 +20,6 @@ from ..errors import Errors
 from ..nn.packing import Packing
 from .shim import TorchShim
 
-ROWS = "rows"
-
 
 @dataclass(frozen=True)
 class HeadBatch:

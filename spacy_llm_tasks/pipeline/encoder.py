@@ -26,6 +26,7 @@ from ..nn.config import TransformerConfig
 from ..tokenization.tokenizer import PieceTokenizer
 from ..weights.checkpoint import load_encoder
 from . import encoder_files
+from .groups import bounded_groups
 
 DEFAULT_ENCODER_MODEL = Config().from_str(
     """
@@ -111,7 +112,7 @@ class EncoderComponent(Tok2Vec):
         self._step_if_due()
         docs, views = list(docs), self.views
         rows: Views = {view: [] for view in views}
-        for group in _groups(docs):
+        for group in bounded_groups(docs, _n_characters, CHARACTERS_PER_GROUP):
             for view, group_rows in predict_views(self.model, group, views).items():
                 rows[view].extend(group_rows)
         return rows
@@ -337,16 +338,5 @@ def _no_update() -> None:
     return None
 
 
-def _groups(docs: Sequence[Doc]) -> Iterable[list[Doc]]:
-    """Cut a buffer of docs into runs of a bounded number of characters."""
-    group: list[Doc] = []
-    size = 0
-    for doc in docs:
-        n_characters = doc[-1].idx + len(doc[-1]) if len(doc) else 0
-        if group and size + n_characters > CHARACTERS_PER_GROUP:
-            yield group
-            group, size = [], 0
-        group.append(doc)
-        size += n_characters
-    if group:
-        yield group
+def _n_characters(doc: Doc) -> int:
+    return doc[-1].idx + len(doc[-1]) if len(doc) else 0

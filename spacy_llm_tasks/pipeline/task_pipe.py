@@ -18,6 +18,7 @@ from ..errors import Errors
 from ..layers.listener import require_read
 from ..layers.shim import TorchShim
 from ..layers.task_head import build_head, shim_of
+from .groups import bounded_groups
 from .task import Task
 
 # Docs are scored in groups of about this many tokens, so that memory stays bounded.
@@ -106,7 +107,7 @@ class TaskPipe(TrainablePipe):
         return predictions
 
     def _logits(self, docs: Sequence[Doc]) -> Iterator[tuple[list[Doc], Tensor]]:
-        for group in _groups(docs):
+        for group in bounded_groups(docs, len, TOKENS_PER_GROUP):
             yield group, self.model.predict(group)
 
     def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Any]) -> None:
@@ -229,17 +230,3 @@ class TaskPipe(TrainablePipe):
         super().from_disk(path, exclude=exclude)
         self._bind()
         return self
-
-
-def _groups(docs: Sequence[Doc]) -> Iterator[list[Doc]]:
-    """Cut a buffer of docs into runs of a bounded number of tokens."""
-    group: list[Doc] = []
-    size = 0
-    for doc in docs:
-        if group and size + len(doc) > TOKENS_PER_GROUP:
-            yield group
-            group, size = [], 0
-        group.append(doc)
-        size += len(doc)
-    if group:
-        yield group

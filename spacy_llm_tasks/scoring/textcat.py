@@ -10,6 +10,7 @@ from spacy.scorer import PRFScore
 from spacy.training import Example
 
 from ..errors import Errors
+from .ranks import mean_ranks
 
 
 def make_textcat_scorer(positive_label: str = "") -> Callable[..., dict[str, Any]]:
@@ -130,9 +131,9 @@ def roc_auc(scores: NDArray[np.float64], gold: NDArray[np.bool_]) -> float | Non
     n_false = len(gold) - n_true
     if not n_true or not n_false:
         return None
-    _, inverse, sizes = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(sizes) - (sizes - 1) / 2.0)[inverse]
-    return float((ranks[gold].sum() - n_true * (n_true + 1) / 2.0) / (n_true * n_false))
+    return float(
+        (mean_ranks(scores)[gold].sum() - n_true * (n_true + 1) / 2.0) / (n_true * n_false)
+    )
 
 
 def _results(

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spacy.language import Language
-from spacy.tokens import Doc
 from spacy.training import Example
 
+from ..corpora.reader import bare_copy
 from ..errors import Errors
 from ..scoring.calibration import expected_calibration_error
 
@@ -127,13 +127,8 @@ def _measure(
 
 def _predict(nlp: Language, examples: Sequence[Example]) -> list[Example]:
     """The examples, with new predicted docs that have gone through the whole pipeline."""
-    docs = nlp.pipe(_bare(eg.predicted) for eg in examples)
+    docs = nlp.pipe(bare_copy(eg.predicted, nlp.vocab) for eg in examples)
     return [Example(doc, eg.reference) for doc, eg in zip(docs, examples, strict=True)]
-
-
-def _bare(doc: Doc) -> Doc:
-    words = [token.text for token in doc]
-    return Doc(doc.vocab, words=words, spaces=[bool(token.whitespace_) for token in doc])
 
 
 def _main_metric(nlp: Language, name: str) -> str:
