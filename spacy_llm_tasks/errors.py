@@ -157,6 +157,14 @@ class Errors(metaclass=_ErrorsWithCodes):
         "The stride {stride} does not fit windows of {window} pieces: pieces between two windows "
         "would be left out. Set 'stride' between 1 and {window}, usually three quarters of it."
     )
+    E216 = (
+        "The first text of pair {item} has {found} pieces; at most {most} leave room for a second "
+        "text. Shorten it, or swap the two: only a second text is read in windows."
+    )
+    E217 = (
+        "Expected a list of texts, or a list of pairs of texts, but found {found}. Give one kind "
+        "at a time."
+    )
     E215 = "A document cannot have {length} pieces. Pass the lengths that the tokenizer returned."
 
     # 3xx: corpora and scoring
@@ -299,6 +307,11 @@ class Errors(metaclass=_ErrorsWithCodes):
     E424 = (
         "A listener asks for layer {found}, but the encoder has the layers 0 (its embeddings) to "
         "{depth}, and -1 for its output. Correct the listener's `layer`."
+    )
+    E426 = (
+        "No encoder is linked to the listener for '{upstream}', so it cannot read texts. Add a "
+        "`trf_encoder` in front of the component that listens, or make the listener's `upstream` "
+        "the name of the one that is there."
     )
     E403 = "Weight '{key}' has shape {found}, expected {expected}."
 

@@ -10,6 +10,8 @@ from ..errors import Errors
 from ..nn.config import TransformerConfig
 from ..nn.encoder import TransformerEncoder
 from ..nn.packing import Packing
+from ..tokenization.pieces import bounds_of
+from ..tokenization.sequences import Sequences
 from .doc_batch import DocBatch
 
 # Positions per forward pass in prediction: large enough to fill the cores, small enough for the
@@ -67,24 +69,43 @@ class DocEncoder(nn.Module):
         for view in views:
             if not -1 <= view.layer <= self.depth:
                 raise ValueError(Errors.E424.format(found=view.layer, depth=self.depth))
-        states = self._states(batch, sorted({view.layer for view in views}))
+        layers = sorted({view.layer for view in views})
+        states = self._states(batch.ids, batch.sequence_lengths, layers)
         return {view: self._read(batch, states[view.layer], view.kind) for view in views}
 
-    def _states(self, batch: DocBatch, layers: list[int]) -> dict[int, Tensor]:
+    def read(self, sequences: Sequences) -> Tensor:
+        """Encode sequences of texts or pairs.
+
+        sequences (Sequences): Their layout.
+        RETURNS (Tensor): (R, W) the state of every position.
+        """
+        # A table with one segment (RoBERTa's) knows no second text.
+        segments = sequences.segments if self.config.n_segments > 1 else None
+        return self._states(sequences.ids, sequences.lengths, [-1], segments)[-1]
+
+    def _states(
+        self,
+        ids: np.ndarray,
+        lengths: np.ndarray,
+        layers: list[int],
+        segments: np.ndarray | None = None,
+    ) -> dict[int, Tensor]:
         """The states (R, W) of the wanted layers, a bounded number of rows at a time."""
         device = next(self.parameters()).device
-        ids = torch.from_numpy(batch.ids)
-        if device.type == "cuda":
-            ids = ids.pin_memory().to(device, non_blocking=True)
-        chunks = [(0, len(batch.sequence_lengths))] if self.training else _chunks(batch)
-        starts = batch.sequence_starts
+        pieces = _to_device(ids, device)
+        kinds = None if segments is None else _to_device(segments, device)
+        chunks = [(0, len(lengths))] if self.training else _chunks(lengths)
+        bounds = bounds_of(lengths)
         parts: dict[int, list[Tensor]] = {layer: [] for layer in layers}
         for first, last in chunks:
-            lengths = batch.sequence_lengths[first:last]
-            begin = int(starts[first])
-            packing = Packing.from_lengths(lengths, device=device)
-            rows = ids[begin : begin + int(lengths.sum())]
-            output = self.transformer(rows, packing, all_layers=layers != [-1])
+            packing = Packing.from_lengths(lengths[first:last], device=device)
+            rows = slice(int(bounds[first]), int(bounds[last]))
+            output = self.transformer(
+                pieces[rows],
+                packing,
+                segments=None if kinds is None else kinds[rows],
+                all_layers=layers != [-1],
+            )
             for layer in layers:
                 parts[layer].append(output.last if layer == -1 else output.layers[layer])
         return {layer: p[0] if len(p) == 1 else torch.cat(p) for layer, p in parts.items()}
@@ -96,9 +117,14 @@ class DocEncoder(nn.Module):
         return pieces if kind == "pieces" else _pool_tokens(batch, pieces)
 
 
-def _chunks(batch: DocBatch) -> list[tuple[int, int]]:
+def _to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def _chunks(lengths: np.ndarray) -> list[tuple[int, int]]:
     """Runs of sequences of about `ROWS_PER_PASS` rows each: (first, last), half open."""
-    ends = np.cumsum(batch.sequence_lengths)
+    ends = np.cumsum(lengths)
     pass_of = (ends - 1) // ROWS_PER_PASS
     bounds = [0, *(np.flatnonzero(np.diff(pass_of)) + 1).tolist(), len(ends)]
     return list(zip(bounds[:-1], bounds[1:], strict=True))

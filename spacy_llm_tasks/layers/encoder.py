@@ -53,6 +53,11 @@ class EncoderShim(TorchShim):
         self.tokenizer = tokenizer
         return self.materialize(config=values)
 
+    @property
+    def encoder(self) -> DocEncoder:
+        """The module, as what it is. RAISES (ValueError): if it has not been built yet."""
+        return cast(DocEncoder, self.module)
+
     def materialize(self, **sizes: Any) -> DocEncoder:
         return super().materialize(**sizes)  # type: ignore[return-value]
 
@@ -207,10 +212,9 @@ def update_views(
 
 def _prepare(model: Model, docs: Sequence[Doc]):
     shim = shim_of(model)
-    encoder: Any = shim.module
     if shim.tokenizer is None:
         raise ValueError(Errors.E401.format(role="encoder"))
-    room = encoder.config.max_length - N_SPECIAL
+    room = shim.encoder.config.max_length - N_SPECIAL
     window = min(model.attrs["window"], room)
     stride = min(model.attrs["stride"], window)
     return prepare(docs, shim.tokenizer, window=window, stride=stride)

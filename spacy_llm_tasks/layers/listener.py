@@ -52,6 +52,9 @@ class Listener(Tok2VecListener):
         self.view = view
         self.grad_factor = grad_factor
         self.encoder_name = upstream
+        # The encoder component, set when it finds this listener: the way in for `encode`. It is no
+        # layer below this one, so nobody saves or steps it through a head.
+        self.encoder: Any = None
 
 
 def build_listener_v1(

@@ -15,10 +15,12 @@ from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
+from torch import Tensor
 
 from ..errors import Errors
 from ..layers import trf_data
 from ..layers.doc_encoder import TOKENS, View
+from ..layers.encode import Backprop, Encoded, Inputs, ignore, predict_texts, update_texts
 from ..layers.encoder import Gradients, Views, install, predict_views, shim_of, update_views
 from ..layers.listener import Listener, remember
 from ..layers.shim import load_state
@@ -82,7 +84,7 @@ class EncoderComponent(Tok2Vec):
             if isinstance(node, Tok2VecListener) or trf_data.is_listener(node):
                 self.add_listener(node, component.name)
                 if isinstance(node, Listener):
-                    node.encoder_name = self.name
+                    node.encoder_name, node.encoder = self.name, self
                 elif trf_data.is_listener(node):
                     trf_data.install_extension()
         self._set_listener_widths()
@@ -127,6 +129,29 @@ class EncoderComponent(Tok2Vec):
                     remember(doc, self.name, view, array)
         if any(trf_data.is_listener(listener) for listener in self.listeners):
             trf_data.annotate(docs, rows[TOKENS])
+
+    def encode(self, inputs: Inputs, *, is_train: bool = False) -> tuple[Encoded, Backprop]:
+        """Read texts or pairs of texts in a pass of their own, for the head that asks.
+
+        Heads come here through `layers.encode.encode`, which works for heads with an encoder of
+        their own too.
+
+        inputs (Sequence): Texts, or pairs of texts.
+        is_train (bool): Whether gradients will come back. Ignored while the encoder is frozen,
+            which shows in that `update` was not called before.
+        RETURNS (tuple): The rows of all positions, and a function that takes their gradient.
+        """
+        pending = self._pending
+        if not is_train or pending is None:
+            self._step_if_due()
+            return predict_texts(self.model, inputs), ignore
+        encoded, backward = update_texts(self.model, inputs)
+
+        def backprop(d_rows: Tensor) -> None:
+            backward(d_rows)
+            pending.has_other_gradients = True
+
+        return encoded, backprop
 
     # Training ------------------------------------------------------------------------------------
 
@@ -191,7 +216,7 @@ class EncoderComponent(Tok2Vec):
         waits until they have.
         """
         pending = self._pending
-        if pending is not None and not pending.gradients:
+        if pending is not None and not pending.has_gradients:
             pending.sgd = sgd
             self.model.finish_update(sgd)
             return
@@ -205,7 +230,7 @@ class EncoderComponent(Tok2Vec):
         its own update and those of its heads, whose gradients are still to come.
         """
         pending = self._pending
-        if pending is not None and pending.sgd is not None and pending.gradients:
+        if pending is not None and pending.sgd is not None and pending.has_gradients:
             self._flush()
 
     def _flush(self) -> None:
@@ -216,7 +241,7 @@ class EncoderComponent(Tok2Vec):
         # A head that trains on while the encoder is frozen must not find the rows of this pass.
         for listener in self.listeners:
             listener._batch_id = listener._outputs = listener._backprop = None
-        if not pending.gradients:
+        if not pending.has_gradients:
             return
         pending.run()
         if pending.sgd is not None:
@@ -310,6 +335,7 @@ class _PendingUpdate:
         self._losses = losses
         self._name = name
         self._waiting = set(range(n_listeners))
+        self.has_other_gradients = False  # those of a pass over texts or pairs, already backward
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         """A graph cannot be copied or pickled: copies of a pipeline in training have no pass."""
@@ -318,6 +344,10 @@ class _PendingUpdate:
     @property
     def is_complete(self) -> bool:
         return not self._waiting
+
+    @property
+    def has_gradients(self) -> bool:
+        return bool(self.gradients) or self.has_other_gradients
 
     def add(self, index: int, view: View, d_rows: list[Floats2d]) -> None:
         if self._backward is None:
@@ -329,7 +359,7 @@ class _PendingUpdate:
         backward, self._backward = self._backward, None
         answers = [d for many in self.gradients.values() for d_rows in many for d in d_rows]
         self._losses[self._name] += float(sum((d.ravel() @ d.ravel()) for d in answers))
-        if backward is not None:
+        if backward is not None and self.gradients:
             backward(self.gradients)
         self.gradients = {}
 

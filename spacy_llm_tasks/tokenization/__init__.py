@@ -2,12 +2,23 @@
 
 `PieceTokenizer` cuts the *text* of a document the way a checkpoint's own tokenizer does,
 `align` finds the pieces of each spaCy token by character offsets, and `windows.plan` cuts long
-documents into overlapping windows. Knows the `tokenizers` library and numpy; never torch or spaCy.
+documents into overlapping windows; `lay_out` lays texts and pairs of texts out as sequences with
+special pieces. Knows the `tokenizers` library and numpy; never torch or spaCy.
 """
 
 from .alignment import align
 from .pieces import Pieces, SpecialPieces
+from .sequences import Sequences, lay_out
 from .tokenizer import PieceTokenizer
 from .windows import Windows, plan
 
-__all__ = ["PieceTokenizer", "Pieces", "SpecialPieces", "Windows", "align", "plan"]
+__all__ = [
+    "PieceTokenizer",
+    "Pieces",
+    "Sequences",
+    "SpecialPieces",
+    "Windows",
+    "align",
+    "lay_out",
+    "plan",
+]

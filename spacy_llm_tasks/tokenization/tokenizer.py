@@ -42,10 +42,12 @@ class PieceTokenizer:
 
     n_pieces (int): rows that a model's piece table needs, one more than the highest id.
     special (SpecialPieces): ids of the special pieces.
+    n_between (int): separators that stand between the two texts of a pair.
     """
 
     n_pieces: int
     special: SpecialPieces
+    n_between: int
 
     def __init__(
         self, tokenizer: Tokenizer, *, names: dict[str, str], settings: dict[str, Any] | None = None
@@ -67,6 +69,8 @@ class PieceTokenizer:
         self._tokenizer = tokenizer_from_state(
             {**json.loads(self._json), "post_processor": None}, "this tokenizer"
         )
+        # A pair has these, one piece that opens it and one that closes it.
+        self.n_between = max(1, tokenizer.num_special_tokens_to_add(is_pair=True) - 2)
         self._is_wordpiece = isinstance(self._tokenizer.model, models.WordPiece)
         vocab = self._tokenizer.get_vocab(with_added_tokens=True)
         missing = [
