@@ -96,6 +96,11 @@ class Errors(metaclass=_ErrorsWithCodes):
         "A {family} checkpoint cannot express this Transformer: {found}. "
         "Choose another family, or save the pipeline in the package's own format."
     )
+    E123 = "Unknown precision {found!r}. Expected one of: {known}."
+    E124 = (
+        "Precision int8 runs on a CPU for which PyTorch has quantised products, but the weights "
+        "are on {device}. Use bf16 or fp32 there."
+    )
     E180 = "Unknown weights {name!r}. Known are: {known}. See `spacy-llm-tasks weights list`."
     E181 = (
         "{name} from {source} is not the published file: {problem}. It was not used; if it keeps "
@@ -312,6 +317,11 @@ class Errors(metaclass=_ErrorsWithCodes):
         "No encoder is linked to the listener for '{upstream}', so it cannot read texts. Add a "
         "`trf_encoder` in front of the component that listens, or make the listener's `upstream` "
         "the name of the one that is there."
+    )
+    E427 = (
+        "The encoder has the precision int8, which cannot be trained. Train it with precision = "
+        "fp32 (or bf16) and load the result with "
+        'spacy.load(path, config={{"components.NAME.model.precision": "int8"}}).'
     )
     E403 = "Weight '{key}' has shape {found}, expected {expected}."
 

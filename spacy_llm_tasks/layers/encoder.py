@@ -8,10 +8,12 @@ import torch
 from spacy.tokens import Doc
 from thinc.api import Model, torch2xp, xp2torch
 from thinc.types import Floats2d
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import Errors
 from ..nn.config import TransformerConfig
+from ..nn.linear import set_precision
+from ..nn.precision import check as check_precision
 from ..tokenization.tokenizer import PieceTokenizer
 from . import trf_data
 from .doc_batch import prepare
@@ -29,11 +31,14 @@ class EncoderShim(TorchShim):
     """A DocEncoder together with the tokenizer that feeds it; saved and loaded as one thing.
 
     architecture (dict): What the config asked for; None where it left the choice open.
+    precision (str): Precision of predictions, see `nn.precision`. It belongs to the run, not to
+        the weights: it is not saved with them.
     """
 
-    def __init__(self, architecture: dict[str, Any]) -> None:
+    def __init__(self, architecture: dict[str, Any], *, precision: str = "fp32") -> None:
         super().__init__(DocEncoder, role="encoder")
         self.architecture = architecture
+        self.precision = check_precision(precision)
         self.tokenizer: PieceTokenizer | None = None
 
     def install(self, config: TransformerConfig, tokenizer: PieceTokenizer) -> DocEncoder:
@@ -59,7 +64,27 @@ class EncoderShim(TorchShim):
         return cast(DocEncoder, self.module)
 
     def materialize(self, **sizes: Any) -> DocEncoder:
-        return super().materialize(**sizes)  # type: ignore[return-value]
+        super().materialize(**sizes)
+        self._drop_rounded_weights()
+        return self.encoder
+
+    def training(self, dropout: float | None) -> nn.Module:
+        if self.precision == "int8":
+            raise ValueError(Errors.E427)
+        return super().training(dropout)
+
+    def finish_update(self, optimizer: Any) -> None:
+        super().finish_update(optimizer)
+        self._drop_rounded_weights()
+
+    def to_device(self, device_type: str, device_id: int) -> None:
+        super().to_device(device_type, device_id)
+        self._drop_rounded_weights()
+
+    def _drop_rounded_weights(self) -> None:
+        """The float32 weights have changed or moved: those in fewer bits are made anew."""
+        if self.is_built and self.precision != "fp32":
+            set_precision(self.module, self.precision)
 
     def extra_state(self) -> dict[str, Any]:
         return {"tokenizer": self.tokenizer.to_bytes()} if self.tokenizer else {}
@@ -81,6 +106,7 @@ def build_transformer_v1(
     dropout: float | None = None,
     window: int = 384,
     stride: int = 320,
+    precision: Literal["fp32", "bf16", "int8"] = "fp32",
 ) -> Model[list[Doc], list[Floats2d]]:
     """Build our Transformer as a thinc layer (registered as `spacy_llm_tasks.Transformer.v1`).
 
@@ -94,6 +120,9 @@ def build_transformer_v1(
     dropout (float): Rate in training, if the pipeline's `[training] dropout` never sets one.
     window, stride (int): Long docs are read in windows of this many pieces, this many pieces apart.
         Both are cut to what `max_length` leaves room for.
+    precision (str): "fp32", or for faster predictions with rounded weights "bf16" or "int8" (CPU
+        only). A trained pipeline takes it at load time:
+        `spacy.load(path, config={"components.transformer.model.precision": "int8"})`.
     RETURNS (Model[List[Doc], List[Floats2d]]): One row of `width` numbers per token.
     """
     if not 0 < stride <= window:
@@ -122,7 +151,7 @@ def build_transformer_v1(
             "replace_listener": replace_listener,
             "replace_listener_cfg": trf_data.replace_listener_cfg,
         },
-        shims=[EncoderShim(architecture)],
+        shims=[EncoderShim(architecture, precision=precision)],
     )
 
 

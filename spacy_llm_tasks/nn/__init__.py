@@ -5,6 +5,7 @@ Reading order, from a row of numbers to a model:
     config       every choice that shapes a model, checked once
     packing      sequences end to end in one matrix, no padding rows
     kernels      the matrix product, by the fastest exact implementation on this machine
+    precision    the same product in bfloat16 and 8-bit integers, for prediction
     linear       a linear layer on those kernels
     norms        layer and root-mean-square normalisation
     embeddings   piece ids -> vectors
