@@ -46,11 +46,12 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """Self-attention.
 
-        x (Tensor): (T, W) packed rows.
+        x (Tensor): (T, W) packed rows; spare rows may follow, which belong to no sequence.
         packing (Packing): Which rows belong together.
-        RETURNS (Tensor): (T, W).
+        RETURNS (Tensor): (T, W), with as many spare rows.
         """
-        heads = self.qkv(x).view(len(x), 3, self.n_heads, -1)  # (T, 3, H, D)
+        n_rows = packing.n_rows
+        heads = self.qkv(x)[:n_rows].view(n_rows, 3, self.n_heads, -1)  # (T, 3, H, D)
         if self.rotary is not None:
             turned = self.rotary(heads[:, :2], packing)
             heads = torch.cat([turned, heads[:, 2:]], dim=1)
@@ -58,7 +59,7 @@ class Attention(nn.Module):
         for group, part in zip(packing.groups, packing.split(heads), strict=True):
             q, k, v = part.permute(2, 0, 3, 1, 4)  # (3, n, H, L, D), a view
             parts.append(self._attend(q, k, v, self._bias(group, q)))
-        return self.output(packing.merge(parts))
+        return self.output(packing.merge(parts, spare=len(x) - n_rows))
 
     def _bias(self, group: Group, q: Tensor) -> Tensor | None:
         """What is added to scores (float), or which keys are real (bool): (n or 1, H or 1, L, L).

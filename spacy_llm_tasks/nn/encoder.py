@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..errors import Errors
+from . import kernels
 from .block import Block
 from .config import TransformerConfig
 from .embeddings import Embeddings
@@ -68,12 +70,17 @@ class TransformerEncoder(nn.Module):
             raise ValueError(Errors.E106.format(n_pieces=len(pieces), n_rows=packing.n_rows))
         hidden = self.embeddings(pieces, packing, segments=segments)
         layers = [hidden]
-        if packing.n_rows:
+        n_rows = packing.n_rows
+        spare = kernels.n_rows_for(n_rows, hidden.device) - n_rows
+        hidden = F.pad(hidden, (0, 0, 0, spare))
+        if n_rows:
             for block in self.blocks:
                 hidden = block(hidden, packing)
                 if all_layers:
-                    layers.append(hidden)
-        last = hidden if self.final_norm is None else self.final_norm(hidden)
+                    layers.append(hidden[:n_rows])
+        last = hidden[:n_rows]
+        if self.final_norm is not None:
+            last = self.final_norm(last)
         return EncoderOutput(last, tuple(layers) if all_layers else ())
 
     def layer_of(self, parameter_name: str) -> int:

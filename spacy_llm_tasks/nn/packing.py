@@ -148,11 +148,19 @@ class Packing:
         parts = rows.split([group.n_rows for group in self.groups])
         return [group.pad(part) for group, part in zip(self.groups, parts, strict=True)]
 
-    def merge(self, parts: Sequence[Tensor]) -> Tensor:
-        """For each group (n, length, ...) -> (T, ...): undoes `split`, dropping padding."""
+    def merge(self, parts: Sequence[Tensor], *, spare: int = 0) -> Tensor:
+        """For each group (n, length, ...) -> (T + spare, ...): undoes `split`, dropping padding.
+
+        parts (Sequence[Tensor]): One for each group.
+        spare (int): Rows of zeros behind the last.
+        RETURNS (Tensor): The rows.
+        """
         unpadded = [group.unpad(part) for group, part in zip(self.groups, parts, strict=True)]
-        rows = unpadded[0] if len(unpadded) == 1 else torch.cat(unpadded)
-        return rows if self.inverse is None else rows.index_select(0, self.inverse)
+        if self.inverse is not None:
+            unpadded = [torch.cat(unpadded).index_select(0, self.inverse)]
+        if spare:
+            unpadded.append(unpadded[0].new_zeros((spare, *unpadded[0].shape[1:])))
+        return unpadded[0] if len(unpadded) == 1 else torch.cat(unpadded)
 
     def to(self, device: torch.device | str) -> Packing:
         """RETURNS (Packing): The same packing with its tensors on another device."""

@@ -191,3 +191,34 @@ def test_learns():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0]
+
+
+def test_spare_rows_do_not_show(monkeypatch):
+    """Rows that fill a batch up change neither states nor gradients, and few shapes are left."""
+    shapes = set()
+    for name in ("linear", "linear_gelu"):
+        function = getattr(kernels, name)
+
+        def note(x, weight, bias=None, function=function):
+            shapes.add(len(x))
+            return function(x, weight, bias)
+
+        monkeypatch.setattr(kernels, name, note)
+    torch.manual_seed(0)
+    config = TransformerConfig(n_pieces=20, width=16, depth=2, n_heads=2, norm_position="pre")
+    encoder = TransformerEncoder(config).eval()
+
+    def run(lengths):
+        encoder.zero_grad()
+        packing = Packing.from_lengths(lengths)
+        output = encoder(torch.arange(sum(lengths)) % 20, packing, all_layers=True)
+        assert {len(rows) for rows in (output.last, *output.layers)} == {sum(lengths)}
+        output.last.sin().sum().backward()
+        return [*output.layers, output.last, *(p.grad.clone() for p in encoder.parameters())]
+
+    found = {n: run([n, 3, n + 1]) for n in range(1, 60)}
+    assert len(shapes) <= 17
+    monkeypatch.setattr(kernels, "n_rows_for", lambda n, device: n)
+    for n, tensors in found.items():
+        for ours, expected in zip(tensors, run([n, 3, n + 1]), strict=True):
+            torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-4)
