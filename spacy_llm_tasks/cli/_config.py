@@ -5,12 +5,18 @@ import json
 import os
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 # What spaCy's own commands read, so that both take the same settings from the environment.
 OVERRIDES_VARIABLE = "SPACY_CONFIG_OVERRIDES"
+
+GpuOption = Annotated[int, typer.Option("--gpu-id", "-g", help="GPU to use; -1: the CPU.")]
+CodeOption = Annotated[
+    Path | None,
+    typer.Option("--code", "-c", help="Python file that registers functions of the config."),
+]
 
 
 def split_arguments(

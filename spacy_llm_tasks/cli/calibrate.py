@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ._config import import_code, use_device
+from ._config import CodeOption, GpuOption, import_code, use_device
 from ._run import friendly
 
 
@@ -26,11 +26,8 @@ def command(
     report: Annotated[
         Path | None, typer.Option(help="Write what changed to this JSON file.")
     ] = None,
-    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU to use; -1: the CPU.")] = -1,
-    code: Annotated[
-        Path | None,
-        typer.Option("--code", "-c", help="Python file that registers functions of the config."),
-    ] = None,
+    gpu_id: GpuOption = -1,
+    code: CodeOption = None,
 ) -> None:
     """Make the confidences of a pipeline mean what they say.
 

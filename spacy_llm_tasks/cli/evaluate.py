@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import Errors
-from ._config import import_code, split_arguments, use_device
+from ._config import CodeOption, GpuOption, import_code, split_arguments, use_device
 from ._run import friendly
 from ._table import echo_table
 
@@ -40,11 +40,8 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the scores to this JSON file.")
     ] = None,
-    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU to use; -1: the CPU.")] = -1,
-    code: Annotated[
-        Path | None,
-        typer.Option("--code", "-c", help="Python file that registers functions of the config."),
-    ] = None,
+    gpu_id: GpuOption = -1,
+    code: CodeOption = None,
 ) -> None:
     """Score a pipeline, every component by its own scorer.
 

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from ._config import import_code, split_arguments, use_device
+from ._config import CodeOption, GpuOption, import_code, split_arguments, use_device
 from ._run import friendly
 
 if TYPE_CHECKING:
@@ -36,11 +36,8 @@ def command(
             "none, so scripts can always pass it."
         ),
     ] = False,
-    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU to use; -1: the CPU.")] = -1,
-    code: Annotated[
-        Path | None,
-        typer.Option("--code", "-c", help="Python file that registers functions of the config."),
-    ] = None,
+    gpu_id: GpuOption = -1,
+    code: CodeOption = None,
     calibrate: Annotated[
         bool,
         typer.Option(help="After training, calibrate the scores of model-best on the dev data."),

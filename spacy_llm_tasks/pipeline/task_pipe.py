@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from spacy.language import Language
 from spacy.pipeline.trainable_pipe import TrainablePipe
@@ -218,6 +219,14 @@ class TaskPipe(TrainablePipe):
         fitted = self.task.calibrate(examples, logits)
         self._bind()
         return fitted
+
+    def reliability(self, examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
+        """Confidences of predictions, and which of these are right, to measure calibration by.
+
+        examples (Sequence[Example]): Predicted and gold docs.
+        RETURNS (Tuple[ndarray, ndarray]): Confidences in 0..1 and bools, of one length.
+        """
+        return self.task.reliability(examples)
 
     # Saving --------------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ class CalibrationReport:
 
 
 def calibrate_pipeline(nlp: Language, examples: Sequence[Example]) -> CalibrationReport:
-    """Fit the temperatures and thresholds of every component that has a `calibrate` method.
+    """Fit the temperatures and thresholds of every component with `calibrate` and `reliability`.
 
     nlp (Language): A trained pipeline; its components are changed, not saved.
     examples (Sequence[Example]): Held-out examples; training data would make every score look sure.
@@ -82,7 +82,7 @@ def calibrate_pipeline(nlp: Language, examples: Sequence[Example]) -> Calibratio
     random.Random(SEED).shuffle(shuffled)
     middle = len(shuffled) // 2
     fit, held_out = shuffled[:middle], shuffled[middle:]
-    able = [name for name, proc in nlp.pipeline if callable(getattr(proc, "calibrate", None))]
+    able = [name for name, proc in nlp.pipeline if _can_be_calibrated(proc)]
     before = _measure(nlp, able, held_out)
     predicted = _predict(nlp, fit)
     fitted: dict[str, bool] = {name: _pipe(nlp, name).calibrate(predicted) for name in able}
@@ -119,7 +119,7 @@ def _measure(
     for name in names:
         metric = _main_metric(nlp, name)
         score = _pipe(nlp, name).score(predicted).get(metric)
-        confidences, correct = _pipe(nlp, name).task.reliability(predicted)
+        confidences, correct = _pipe(nlp, name).reliability(predicted)
         ece = expected_calibration_error(confidences, correct)
         found[name] = _Measured(metric, score, ece, len(confidences))
     return found
@@ -129,6 +129,10 @@ def _predict(nlp: Language, examples: Sequence[Example]) -> list[Example]:
     """The examples, with new predicted docs that have gone through the whole pipeline."""
     docs = nlp.pipe(bare_copy(eg.predicted, nlp.vocab) for eg in examples)
     return [Example(doc, eg.reference) for doc, eg in zip(docs, examples, strict=True)]
+
+
+def _can_be_calibrated(component: Any) -> bool:
+    return all(callable(getattr(component, name, None)) for name in ("calibrate", "reliability"))
 
 
 def _main_metric(nlp: Language, name: str) -> str:
