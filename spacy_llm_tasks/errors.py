@@ -323,6 +323,10 @@ class Errors(metaclass=_ErrorsWithCodes):
         "fp32 (or bf16) and load the result with "
         'spacy.load(path, config={{"components.NAME.model.precision": "int8"}}).'
     )
+    E428 = (
+        "The weights in {path} are not those that were saved: their checksum differs. Copy the "
+        "pipeline again as a whole, or save it again."
+    )
     E403 = "Weight '{key}' has shape {found}, expected {expected}."
 
     # 5xx: training and the command line

@@ -1,10 +1,13 @@
 """The encoder's folder inside a saved pipeline: plain files, none of them a pickle.
 
-`encoder.json` holds the architecture, `tokenizer.json` and its two neighbours the tokenizer, and
-`model.safetensors` the weights, which are memory-mapped on load. The weights are written last and
-under another name first, so that a save that breaks off never looks complete.
+`encoder.json` holds the architecture and the checksum of the weights, `tokenizer.json` and its two
+neighbours the tokenizer, and `model.safetensors` the weights, which are memory-mapped on load. The
+weights are written under another name first and named last, so that a save that breaks off never
+looks complete.
 """
 
+import hashlib
+import mmap
 import os
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from ..weights.checkpoint import save_encoder
 from ..weights.families import FAMILIES
 
 CONFIG, TOKENIZER, WEIGHTS = "encoder.json", "tokenizer.json", "model.safetensors"
+CHECKSUM = "weights_sha256"  # a key of encoder.json
 
 
 def save(path: Path, model: Model) -> None:
@@ -36,10 +40,11 @@ def save(path: Path, model: Model) -> None:
     if not shim.is_built or shim.tokenizer is None:
         return
     (path / WEIGHTS).unlink(missing_ok=True)  # an older save's must not stand beside a new config
-    srsly.write_json(path / CONFIG, shim.cfg["sizes"]["config"])
-    shim.tokenizer.to_folder(path)
     unfinished = path / f"{WEIGHTS}.tmp"
     save_file(contiguous_state(shim.module), unfinished)
+    config = {**shim.cfg["sizes"]["config"], CHECKSUM: _sha256(unfinished)}
+    srsly.write_json(path / CONFIG, config)
+    shim.tokenizer.to_folder(path)
     os.replace(unfinished, path / WEIGHTS)
 
 
@@ -54,7 +59,9 @@ def load(path: Path, model: Model) -> None:
         if not (path / name).exists():
             raise ValueError(Errors.E413.format(path=path / name))
     try:
-        config = TransformerConfig.from_dict(dict(srsly.read_json(path / CONFIG)))
+        values = dict(srsly.read_json(path / CONFIG))
+        checksum = values.pop(CHECKSUM, None)
+        config = TransformerConfig.from_dict(values)
     except (ValueError, TypeError) as error:
         raise ValueError(Errors.E423.format(path=path / CONFIG, error=error)) from None
     encoder = install(model, config, PieceTokenizer.from_folder(path))
@@ -66,6 +73,8 @@ def load(path: Path, model: Model) -> None:
         load_state(encoder, state)
     except ValueError as error:
         raise ValueError(Errors.E423.format(path=path / WEIGHTS, error=error)) from None
+    if checksum is not None and checksum != _sha256(path / WEIGHTS):
+        raise ValueError(Errors.E428.format(path=path / WEIGHTS))
 
 
 def export_checkpoint(model: Model, path: str | Path, *, family: str | None = None) -> None:
@@ -88,3 +97,8 @@ def export_checkpoint(model: Model, path: str | Path, *, family: str | None = No
                 raise
     if shim.tokenizer is not None:
         shim.tokenizer.to_folder(path)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return hashlib.sha256(content).hexdigest()

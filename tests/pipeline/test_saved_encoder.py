@@ -75,6 +75,24 @@ def test_tampered_header(broken, place):
     assert str(file) in assert_refused(path, "E414|E402")
 
 
+@pytest.mark.parametrize("place", [-1, -500, -3000])
+def test_a_flipped_bit_in_the_weights(broken, place):
+    path, folder = broken
+    file = folder / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[place] ^= 0x01
+    file.write_bytes(bytes(data))
+    assert str(file) in assert_refused(path, "E428")
+
+
+def test_a_pipeline_without_a_checksum(broken):
+    path, folder = broken
+    values = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+    assert len(values.pop("weights_sha256")) == 64
+    (folder / "encoder.json").write_text(json.dumps(values), encoding="utf-8")
+    assert spacy.load(path)("Pell").cats
+
+
 def test_weights_of_another_model(broken, tokenizer, tmp_path):
     path, folder = broken
     nlp = toys.empty_pipeline(tokenizer, depth=1)
