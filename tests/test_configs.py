@@ -1,5 +1,7 @@
 """The shipped configs: complete, correct, and trainable as they stand."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,19 @@ def test_a_pipeline_initializes_and_learns(name, paths):
     nlp.update(toys.examples(nlp), sgd=toys.make_adamw(learn_rate=0.01), losses=losses)
     heads = [component for component in nlp.pipe_names if component != "transformer"]
     assert heads and all(losses[component] > 0 for component in heads)
+
+
+def test_init_labels_of_spacy(paths, tmp_path):
+    """What the command writes for a shipped config is what its training would collect."""
+    overrides = [x for key, value in paths.items() for x in (f"--{key}", value)]
+    overrides += [x for key, value in sizes().items() for x in (f"--{key}", str(value))]
+    command = [sys.executable, "-m", "spacy", "init", "labels", str(FOLDER / "tasks.cfg")]
+    subprocess.run([*command, str(tmp_path), *overrides], check=True, timeout=300)
+    config = read_config(FOLDER / "tasks.cfg", {**paths, **sizes()})
+    expected = init_nlp(config)
+    for name in ("trf_ner", "trf_textcat"):
+        reader = {"@readers": "spacy.read_labels.v1", "path": str(tmp_path / f"{name}.json")}
+        config["initialize"]["components"][name] = {"labels": {**reader, "require": True}}
+    found = init_nlp(config)
+    for name in ("trf_ner", "trf_textcat"):
+        assert found.get_pipe(name).labels == expected.get_pipe(name).labels != ()
