@@ -1,8 +1,8 @@
 """The order of the training runs, and the choice of learning rates.
 
-The rate of a task is chosen on one of its sets (`BenchSet.tuned`) at the first seed: every rate of
-the grid is trained once, the best dev score wins, the lower rate wins a tie. The other set of the
-task and the other seeds use that rate. Both sides go through the same grid.
+The rate of a side on a set is chosen at the first seed: every rate of the grid is trained once, the
+best dev score wins, the lower rate wins a tie. The other seeds use that rate. Both sides go through
+the same grid.
 """
 
 import gc
@@ -17,7 +17,7 @@ from .machine import machine, now, versions
 from .records import Record, RunKey
 from .sets import SETS, BenchSet
 
-RATES = (1e-4, 2e-4, 4e-4)
+RATES = (1e-4, 2e-4)
 Announce = Callable[[str], None]
 
 
@@ -56,44 +56,43 @@ def grid(job: Job, side: str) -> list[tuple[BenchSet, RunKey]]:
         return []
     return [
         (item, RunKey(side, item.name, job.seeds[0], rate))
-        for item in _tuning_sets(job)
+        for item in job.sets
         for rate in job.rates
     ]
 
 
 def rest(job: Job, side: str, rates: dict[str, float]) -> list[tuple[BenchSet, RunKey]]:
-    """List the runs that remain once the rates are known: first more seeds, then the other sets.
+    """List the runs at the chosen rates, for every seed that a set wants.
 
     job (Job): What was asked for.
     side (str): The side.
-    rates (dict[str, float]): The chosen rate by task.
+    rates (dict[str, float]): The chosen rate by set.
     RETURNS (list[tuple[BenchSet, RunKey]]): The runs in order.
     """
-    ordered = sorted(job.sets, key=lambda item: not item.tuned)  # stable: tuned sets first
     return [
-        (item, RunKey(side, item.name, seed, rates[item.task]))
-        for item in ordered
+        (item, RunKey(side, item.name, seed, rates[item.name]))
+        for item in job.sets
         for seed in job.seeds[: item.n_seeds]
     ]
 
 
 def choose_rates(found: Iterable[Record], rates: Sequence[float]) -> dict[str, float]:
-    """Choose the rate of each task by the best score in the grid; the lower rate wins a tie.
+    """Choose the rate of each set by the best score in the grid; the lower rate wins a tie.
 
-    found (Iterable[Record]): One side's results at the first seed; those on sets that are not for
-        tuning and of other rates are passed over.
-    rates (Sequence[float]): The grid. A single rate is every task's.
-    RETURNS (dict[str, float]): The rate by task; a task without a result is missing.
+    found (Iterable[Record]): One side's results at the first seed; those of other rates are passed
+        over.
+    rates (Sequence[float]): The grid. A single rate is every set's.
+    RETURNS (dict[str, float]): The rate by set; a set without a result is missing.
     """
     if len(rates) == 1:
-        return {item.task: rates[0] for item in SETS.values()}
+        return dict.fromkeys(SETS, rates[0])
     best: dict[str, Record] = {}
     for record in sorted(found, key=lambda item: item.key.learn_rate):
-        item = SETS[record.key.set]
-        if item.tuned and record.key.learn_rate in rates:
-            if item.task not in best or record.score > best[item.task].score:
-                best[item.task] = record
-    return {task: record.key.learn_rate for task, record in best.items()}
+        name = record.key.set
+        if record.key.learn_rate in rates:
+            if name not in best or record.score > best[name].score:
+                best[name] = record
+    return {name: record.key.learn_rate for name, record in best.items()}
 
 
 def execute(job: Job, announce: Announce) -> Iterator[Record]:
@@ -132,7 +131,7 @@ def collect(job: Job) -> list[Record]:
         done = [record for record in tuned if record is not None]
         found += done
         rates = choose_rates(done, job.rates)
-        ready = replace(job, sets=tuple(item for item in job.sets if item.task in rates))
+        ready = replace(job, sets=tuple(item for item in job.sets if item.name in rates))
         keys = {record.key for record in done}
         for item, key in rest(ready, side, rates):
             record = _find(job, item, key, digest)
@@ -156,11 +155,6 @@ def settings(item: BenchSet, key: RunKey, digest: str) -> dict[str, object]:
         "dropout": loop.DROPOUT,
         "weights_sha256": digest,
     }
-
-
-def _tuning_sets(job: Job) -> list[BenchSet]:
-    tasks = {item.task for item in job.sets}
-    return [item for item in SETS.values() if item.tuned and item.task in tasks]
 
 
 def _find(job: Job, item: BenchSet, key: RunKey, digest: str) -> Record | None:

@@ -27,7 +27,6 @@ class BenchSet:
     reader (Reader): Reads a file into reference docs in the vocabulary of a pipeline.
     updates (int): Optimiser steps of one run.
     n_seeds (int): How many seeds the table asks for; one for the sets whose runs are long.
-    tuned (bool): Whether the learning rate of its task is chosen on this set.
     hold_out (int): Which part of the training file is held out when there is no dev file.
     first (int | None): Also score this many documents from the start of dev.
     """
@@ -39,7 +38,6 @@ class BenchSet:
     reader: Reader
     updates: int
     n_seeds: int = 1
-    tuned: bool = False
     hold_out: int = 10
     first: int | None = None
 
@@ -94,7 +92,6 @@ SETS: dict[str, BenchSet] = {
             reader=_bio_columns,
             updates=636,
             n_seeds=3,
-            tuned=True,
         ),
         BenchSet(
             name="bc5cdr",
@@ -122,7 +119,6 @@ SETS: dict[str, BenchSet] = {
             reader=partial(read_labels, separator="space", order="label-text", encoding="latin-1"),
             updates=616,
             n_seeds=3,
-            tuned=True,
         ),
     )
 }

@@ -45,11 +45,11 @@ def cells(
     seeds: Sequence[int],
     score: str,
 ) -> dict[str, Cell]:
-    """Gather the results on one set, at the rate each side has for the set's task.
+    """Gather the results on one set, at the rate that each side has for it.
 
     found (Iterable[Record]): All results.
     item (BenchSet): The set.
-    rates (dict[str, dict[str, float]]): The rate by side and task.
+    rates (dict[str, dict[str, float]]): The rate by side and set.
     seeds (Sequence[int]): The seeds to gather, as many from the front as the set wants.
     score (str): The name of the score.
     RETURNS (dict[str, Cell]): By side; a side without a result is missing.
@@ -57,7 +57,7 @@ def cells(
     gathered: dict[str, list[Record]] = {}
     for record in found:
         key = record.key
-        rate = rates.get(key.side, {}).get(item.task)
+        rate = rates.get(key.side, {}).get(item.name)
         if key.set == item.name and key.learn_rate == rate and key.seed in seeds[: item.n_seeds]:
             gathered.setdefault(key.side, []).append(record)
     return {
@@ -157,11 +157,11 @@ def _grid_markdown(
     for item in SETS.values():
         for side in sorted(chosen):
             row = [scores.get((side, item.name, rate)) for rate in rates]
-            if item.tuned and any(score is not None for score in row):
-                best = chosen[side].get(item.task)
+            best = chosen[side].get(item.name)
+            if best is not None:
                 shown = [f"{score:.4f}" if score is not None else "-" for score in row]
-                rows.append([item.task, item.name, side, *shown, f"{best:g}"])
-    head = ["task", "tuned on", "side", *(f"{rate:g}" for rate in rates), "chosen"]
+                rows.append([item.name, side, *shown, f"{best:g}"])
+    head = ["set", "side", *(f"{rate:g}" for rate in rates), "chosen"]
     return _markdown(head, rows) if rows else ""
 
 
@@ -170,9 +170,8 @@ def _notes(seeds: Sequence[int], rates: Sequence[float]) -> str:
     if len(rates) > 1:
         grid = ", ".join(f"{rate:g}" for rate in rates)
         how = (
-            f"Learning rates: each of {grid} was tried for each side alike, at seed {seeds[0]} on "
-            "the set named in the second table; the best dev score's rate is used for every set "
-            "of that task."
+            f"Learning rates: each of {grid} was tried for each side alike, on each set at seed "
+            f"{seeds[0]}, and the one with the best dev score is used."
         )
     return (
         f"{how} Scores are of the last weights, never of the best on dev. On one seed, a "

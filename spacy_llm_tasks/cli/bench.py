@@ -53,11 +53,11 @@ def accuracy(
     tune: Annotated[
         bool,
         typer.Option(
-            help="Choose each side's learning rate from --rates on wnut17 (entities) and trec "
-            "(categories) at the first seed. Without it --rate is used for everything."
+            help="Choose each side's learning rate on each set from --rates, at the first seed. "
+            "Without it --rate is used for everything."
         ),
     ] = True,
-    rates: Annotated[str, typer.Option(help="The grid of learning rates.")] = "1e-4,2e-4,4e-4",
+    rates: Annotated[str, typer.Option(help="The grid of learning rates.")] = "1e-4,2e-4",
     rate: Annotated[float, typer.Option(help="The learning rate with --no-tune.")] = 2e-4,
     results: Annotated[
         Path, typer.Option(help="Folder of the result files, one JSON a run.")

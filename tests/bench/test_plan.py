@@ -56,34 +56,31 @@ def job(tmp_path, monkeypatch):
     )
 
 
-def test_order_grid_first_then_seeds_then_the_other_sets(job):
+def test_order_grid_first_then_seeds(job):
     assert [key for _, key in plan.grid(job, "peer")] == [
-        RunKey("peer", "wnut17", 0, 1e-3),
-        RunKey("peer", "wnut17", 0, 1e-2),
-        RunKey("peer", "trec", 0, 1e-3),
-        RunKey("peer", "trec", 0, 1e-2),
+        RunKey("peer", name, 0, rate) for name in ("wnut17", "bc5cdr", "trec") for rate in job.rates
     ]
-    chosen = {"ner": 1e-2, "textcat": 1e-3}
+    chosen = {"wnut17": 1e-2, "bc5cdr": 1e-2, "trec": 1e-3}
     assert [key for _, key in plan.rest(job, "peer", chosen)] == [
         RunKey("peer", "wnut17", 0, 1e-2),
         RunKey("peer", "wnut17", 1, 1e-2),
+        RunKey("peer", "bc5cdr", 0, 1e-2),
         RunKey("peer", "trec", 0, 1e-3),
         RunKey("peer", "trec", 1, 1e-3),
-        RunKey("peer", "bc5cdr", 0, 1e-2),
     ]
 
 
-def test_only_the_tasks_asked_for_are_tuned(job):
+def test_only_the_sets_asked_for_are_tuned(job):
     only = replace(job, sets=tuple(item for item in job.sets if item.name == "bc5cdr"))
-    assert {key.set for _, key in plan.grid(only, "peer")} == {"wnut17"}
+    assert {key.set for _, key in plan.grid(only, "peer")} == {"bc5cdr"}
     assert plan.grid(replace(job, rates=(1e-3,)), "peer") == []
 
 
 def test_runs_are_kept_and_a_second_call_trains_nothing(job):
     said = []
     first = list(plan.execute(job, said.append))
-    assert len(first) == len({record.key for record in first}) == 7
-    assert len(list(job.results.iterdir())) == 7
+    assert len(first) == len({record.key for record in first}) == 8
+    assert len(list(job.results.iterdir())) == 8
     assert all(0.0 <= record.score <= 1.0 and record.updates == 3 for record in first)
     body = json.loads((job.results / "peer-trec-seed0-lr0.001.json").read_text())
     assert body["scores"]["accuracy"] == body["score"]
