@@ -49,7 +49,7 @@ class TextCatTask(Task):
     """
 
     exclusive: bool = True
-    label_smoothing: float = 0.05
+    label_smoothing: float = 0.0
 
     def labels_of(self, example: Example) -> Iterable[str]:
         return example.reference.cats
