@@ -72,7 +72,8 @@ class TransformerEncoder(nn.Module):
         layers = [hidden]
         n_rows = packing.n_rows
         spare = kernels.n_rows_for(n_rows, hidden.device) - n_rows
-        hidden = F.pad(hidden, (0, 0, 0, spare))
+        if spare:
+            hidden = F.pad(hidden, (0, 0, 0, spare))
         if n_rows:
             for block in self.blocks:
                 hidden = block(hidden, packing)

@@ -10,6 +10,7 @@ from thinc.api import Model
 from spacy_llm_tasks.layers.encode import encode
 from spacy_llm_tasks.layers.encoder import shim_of
 from spacy_llm_tasks.layers.listener import build_listener_v1
+from spacy_llm_tasks.nn.packing import Packing
 
 from . import toys
 from .battery import stock_config
@@ -75,8 +76,6 @@ def nlp(tokenizer):
 
 def by_hand(nlp, sequences):
     """Every sequence alone through the Transformer."""
-    from spacy_llm_tasks.nn.packing import Packing
-
     shim = shim_of(nlp.get_pipe("transformer").model)
     parts = []
     for first, last in zip(sequences.bounds[:-1], sequences.bounds[1:], strict=True):
