@@ -21,10 +21,9 @@ WARM_UP = 0.1  # share of the updates
 
 # Our heads learn faster than the encoder, as in the shipped configs; the rate of the grid is the
 # encoder's on both sides.
-ENCODER_SCALE = 0.25
+ENCODER_SCALE = {"ner": 0.25, "textcat": 0.5}
 # All other settings of our optimiser: weight decay and clipping as on the other side.
 OUR_OPTIMIZER = {
-    "encoder_scale": ENCODER_SCALE,
     "layer_decay": 0.95,
     "weight_decay": 0.01,
     "beta1": 0.9,
@@ -178,7 +177,8 @@ def ours(task: str, learn_rate: float, updates: int) -> Recipe:
     optimizer = {
         "@optimizers": "spacy_llm_tasks.AdamW.v1",
         **OUR_OPTIMIZER,
-        "learn_rate": schedule(learn_rate / ENCODER_SCALE, updates),
+        "encoder_scale": ENCODER_SCALE[task],
+        "learn_rate": schedule(learn_rate / ENCODER_SCALE[task], updates),
     }
     return Recipe(
         components=Recipe(components, {}).pipeline(WEIGHTS).config["components"],

@@ -1,6 +1,10 @@
-"""Category scores of a doc: pooled rows through a linear layer, plus a bag of hashed n-grams.
+"""Category scores of a doc: its rows pooled to one vector, and that vector scored.
 
-The n-grams cost almost nothing and carry what a small encoder loses, the exact words: the idea of
+    scores = S [v; GELU(U v)] + n-grams        v = dropout(pool(rows))
+
+The vector is scored as it is and through one hidden layer, side by side: the first learns fast from
+few examples, the second bends where a plane is not enough (the two halves of "wide and deep", Cheng
+et al. 2016, arXiv 1606.07792). The n-grams cost almost nothing and carry what a small encoder loses, the exact words: the idea of
 fastText (Joulin et al. 2016, arXiv 1607.01759) and of spaCy's TextCatEnsemble.
 """
 
@@ -12,6 +16,7 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .checks import at_least, rate
 from .task_head import HeadBatch, task_model
@@ -28,15 +33,16 @@ NGRAM_GAIN = 16.0
 
 
 class TextCatHead(nn.Module):
-    """Pool, normalise nothing, score.
+    """Pool and score.
 
     width (int): W, the width of the rows.
     n_labels (int): L.
     pooling (str): How the rows of a doc become one. "cls" and "pieces" are means too, over the
         rows that a listener of that kind gives.
-    hidden_width (int): Width of a hidden layer before the scores, 0 for none.
-    ngram_size (int): Longest n-gram of the linear part, 0 for no linear part.
-    dropout (float): Rate on the pooled vector, unless the pipeline sets another.
+    hidden_width (int | None): Width of the hidden layer, 0 for none, None for W.
+    ngram_size (int): Longest n-gram of the bag, 0 for no bag.
+    dropout (float): Rate on the pooled vector and the hidden layer, unless the pipeline sets
+        another.
     """
 
     def __init__(
@@ -45,19 +51,18 @@ class TextCatHead(nn.Module):
         width: int,
         n_labels: int,
         pooling: Pooling,
-        hidden_width: int,
+        hidden_width: int | None,
         ngram_size: int,
         dropout: float,
     ) -> None:
         super().__init__()
         self.pooling = pooling
         self.attention = nn.Linear(width, 1) if pooling == "attention" else None
-        self.hidden = nn.Sequential()
-        if hidden_width:
-            self.hidden = nn.Sequential(nn.Linear(width, hidden_width), nn.GELU())
+        n_hidden = width if hidden_width is None else hidden_width
+        self.hidden = nn.Linear(width, n_hidden) if n_hidden else None
         self.dropout = nn.Dropout(dropout)
         self.default_dropout = dropout
-        self.scores = nn.Linear(hidden_width or width, n_labels)
+        self.scores = nn.Linear(width + n_hidden, n_labels)
         self.ngram_size = ngram_size
         self.ngrams = nn.EmbeddingBag(N_BUCKETS, n_labels, mode="sum") if ngram_size else None
         if self.ngrams is not None:
@@ -68,8 +73,11 @@ class TextCatHead(nn.Module):
 
     def forward(self, batch: HeadBatch) -> Tensor:
         """RETURNS (Tensor): (B, L) scores, before softmax or sigmoid; docs may be empty."""
-        pooled = self.dropout(self.hidden(self.dropout(self._pool(batch))))
-        scores = self.scores(pooled)
+        vectors = self.dropout(self._pool(batch))  # (B, W)
+        if self.hidden is not None:
+            bent = self.dropout(functional.gelu(self.hidden(vectors)))
+            vectors = torch.cat([vectors, bent], dim=1)
+        scores = self.scores(vectors)
         if self.ngrams is not None and batch.features is not None:
             buckets, offsets = self._ngrams(batch)
             counts = torch.diff(offsets, append=offsets.new_tensor([len(buckets)]))
@@ -125,7 +133,7 @@ def segment_softmax(values: Tensor, segments: Tensor, n_segments: int) -> Tensor
 def build_textcat_head_v1(
     tok2vec: Model[list[Doc], list[Floats2d]],
     pooling: Pooling = "mean",
-    hidden_width: int = 0,
+    hidden_width: int | None = None,
     ngram_size: int = 0,
     dropout: float = 0.1,
 ) -> Model[list[Doc], Tensor]:
@@ -134,13 +142,15 @@ def build_textcat_head_v1(
     tok2vec (Model[List[Doc], List[Floats2d]]): The upstream.
     pooling (str): "mean", "max" or "attention" over the token rows of any upstream; "cls" or
         "pieces" (mean over pieces) over rows that only a `trf_encoder` gives.
-    hidden_width (int): Width of a hidden layer, 0 for none.
-    ngram_size (int): Longest n-gram of the linear part, 0 for none. With few documents it learns
+    hidden_width (int | None): Width of a hidden layer beside the pooled rows, 0 for none, null for
+        one as wide as the rows.
+    ngram_size (int): Longest n-gram of the bag, 0 for none. With few documents it learns
         them by heart before the encoder has learned anything: for thousands of documents.
     dropout (float): Rate in training, if the pipeline's `[training] dropout` never sets one.
     RAISES (ValueError): if the pooling needs an upstream that this one is not.
     """
-    at_least("hidden_width", hidden_width, 0)
+    if hidden_width is not None:
+        at_least("hidden_width", hidden_width, 0)
     at_least("ngram_size", ngram_size, 0)
     rate("dropout", dropout)
     if pooling in ("cls", "pieces"):
