@@ -309,6 +309,21 @@ def test_pooling(pooling, lengths):
         np.testing.assert_allclose(found[doc].numpy(), weight @ pooled + bias, atol=1e-5)
 
 
+@pytest.mark.parametrize("hidden_width, expected", [(None, WIDTH), (3, 3)])
+def test_hidden_layer_stands_beside_the_pooled_rows(hidden_width, expected):
+    head, batch = textcat_head("mean", hidden_width=hidden_width), batch_of([2, 0, 3])
+    assert head.hidden.out_features == expected
+    with torch.no_grad():
+        found = head(batch)
+        for doc, rows in enumerate((batch.rows[:2], batch.rows[:0], batch.rows[2:])):
+            pooled = rows.mean(dim=0) if len(rows) else torch.zeros(WIDTH)
+            inner = head.hidden.weight @ pooled + head.hidden.bias
+            bent = inner * (1 + torch.erf(inner / 2**0.5)) / 2
+            weight, bias = head.scores.weight, head.scores.bias
+            wanted = weight[:, :WIDTH] @ pooled + weight[:, WIDTH:] @ bent + bias
+            torch.testing.assert_close(found[doc], wanted)
+
+
 @pytest.mark.parametrize("lengths", LENGTHS)
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_ngram_buckets(lengths, size):
