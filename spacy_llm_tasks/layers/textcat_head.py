@@ -4,8 +4,8 @@
 
 The vector is scored as it is and through one hidden layer, side by side: the first learns fast from
 few examples, the second bends where a plane is not enough (the two halves of "wide and deep", Cheng
-et al. 2016, arXiv 1606.07792). The n-grams cost almost nothing and carry what a small encoder loses,
-the exact words: the idea of fastText (Joulin et al. 2016, arXiv 1607.01759) and of spaCy's
+et al. 2016, arXiv 1606.07792). The n-grams cost almost nothing and carry what a small encoder
+loses, the exact words: the idea of fastText (Joulin et al. 2016, arXiv 1607.01759) and of spaCy's
 TextCatEnsemble.
 """
 
