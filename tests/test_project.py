@@ -51,6 +51,18 @@ def test_scripts_call_commands_that_exist(name):
                 assert word in options, f"{name}: {word}"
 
 
+def test_documented_runs_name_the_folder_before_settings():
+    """Without it, `spacy project run` takes the first setting for the folder of the project."""
+    texts = [(ROOT / name).read_text(encoding="utf8") for name in ("README.md", "CONTRIBUTING.md")]
+    runs = re.findall(
+        r"project run ([^`\n]*--vars[^`]*)", "\n".join([*texts, PROJECT["description"]])
+    )
+    assert len(runs) >= 2
+    for run in runs:
+        workflow, folder, first = run.split()[:3]
+        assert folder == "." and first.startswith("--vars."), run
+
+
 def test_files_are_read_as_they_are_meant():
     """Filled in by what runs the project, and by hand."""
     for command in load_project_config(ROOT)["commands"]:
