@@ -17,7 +17,6 @@ from .machine import machine, now, versions
 from .records import Record, RunKey
 from .sets import SETS, BenchSet
 
-RATES = (1e-4, 2e-4)
 Announce = Callable[[str], None]
 
 
@@ -41,7 +40,7 @@ class Job:
     sides: tuple[str, ...]
     sets: tuple[BenchSet, ...]
     seeds: tuple[int, ...]
-    rates: tuple[float, ...] = RATES
+    rates: tuple[float, ...]
     threads: int = 1
 
 

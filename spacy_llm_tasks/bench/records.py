@@ -1,6 +1,5 @@
 """Result files: one JSON a trained run, written whole or not at all, reused on the next call."""
 
-import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Errors
+from ..weights.checksum import sha256_of
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,4 @@ def fingerprint(weights: Path) -> str:
     path = weights / "model.safetensors"
     if not path.is_file():
         raise ValueError(Errors.E586.format(path=path))
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return sha256_of(path)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import Errors
 from ..tokenization.sequences import Sequences, lay_out
-from .encoder import N_SPECIAL, EncoderShim, shim_of
+from .encoder import N_SPECIAL, EncoderShim, shim_of, window_of
 from .listener import Listener
 
 
@@ -89,9 +89,5 @@ def ignore(d_rows: Tensor) -> None:
 
 
 def _lay_out(model: Model, inputs: Inputs) -> Sequences:
-    shim = shim_of(model)
-    tokenizer, encoder = shim.tokenizer, shim.encoder
-    if tokenizer is None:
-        raise ValueError(Errors.E401.format(role="encoder"))
-    max_length = min(model.attrs["window"] + N_SPECIAL, encoder.config.max_length)
-    return lay_out(inputs, tokenizer, max_length=max_length)
+    tokenizer = shim_of(model).built_tokenizer
+    return lay_out(inputs, tokenizer, max_length=window_of(model) + N_SPECIAL)

@@ -63,6 +63,13 @@ class EncoderShim(TorchShim):
         """The module, as what it is. RAISES (ValueError): if it has not been built yet."""
         return cast(DocEncoder, self.module)
 
+    @property
+    def built_tokenizer(self) -> PieceTokenizer:
+        """The tokenizer. RAISES (ValueError): if the encoder has not been built yet."""
+        if self.tokenizer is None:
+            raise ValueError(Errors.E401.format(role=self.role))
+        return self.tokenizer
+
     def materialize(self, **sizes: Any) -> DocEncoder:
         super().materialize(**sizes)
         self._drop_rounded_weights()
@@ -241,12 +248,15 @@ def update_views(
 
 def _prepare(model: Model, docs: Sequence[Doc]):
     shim = shim_of(model)
-    if shim.tokenizer is None:
-        raise ValueError(Errors.E401.format(role="encoder"))
-    room = shim.encoder.config.max_length - N_SPECIAL
-    window = min(model.attrs["window"], room)
+    window = window_of(model)
     stride = min(model.attrs["stride"], window)
-    return prepare(docs, shim.tokenizer, window=window, stride=stride)
+    return prepare(docs, shim.built_tokenizer, window=window, stride=stride)
+
+
+def window_of(model: Model) -> int:
+    """RETURNS (int): Pieces in a window, special pieces not counted: as asked for, or as many as
+    the encoder has room for."""
+    return min(model.attrs["window"], shim_of(model).encoder.config.max_length - N_SPECIAL)
 
 
 def _split(tensor: Tensor, view: View, batch: Any) -> list[Floats2d]:

@@ -6,8 +6,6 @@ weights are written under another name first and named last, so that a save that
 looks complete.
 """
 
-import hashlib
-import mmap
 import os
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from ..layers.shim import contiguous_state, load_state
 from ..nn.config import TransformerConfig
 from ..tokenization.tokenizer import PieceTokenizer
 from ..weights.checkpoint import save_encoder
+from ..weights.checksum import sha256_of
 from ..weights.families import FAMILIES
 
 CONFIG, TOKENIZER, WEIGHTS = "encoder.json", "tokenizer.json", "model.safetensors"
@@ -42,7 +41,7 @@ def save(path: Path, model: Model) -> None:
     (path / WEIGHTS).unlink(missing_ok=True)  # an older save's must not stand beside a new config
     unfinished = path / f"{WEIGHTS}.tmp"
     save_file(contiguous_state(shim.module), unfinished)
-    config = {**shim.cfg["sizes"]["config"], CHECKSUM: _sha256(unfinished)}
+    config = {**shim.cfg["sizes"]["config"], CHECKSUM: sha256_of(unfinished)}
     srsly.write_json(path / CONFIG, config)
     shim.tokenizer.to_folder(path)
     os.replace(unfinished, path / WEIGHTS)
@@ -73,7 +72,7 @@ def load(path: Path, model: Model) -> None:
         load_state(encoder, state)
     except ValueError as error:
         raise ValueError(Errors.E423.format(path=path / WEIGHTS, error=error)) from None
-    if checksum is not None and checksum != _sha256(path / WEIGHTS):
+    if checksum is not None and checksum != sha256_of(path / WEIGHTS):
         raise ValueError(Errors.E428.format(path=path / WEIGHTS))
 
 
@@ -97,8 +96,3 @@ def export_checkpoint(model: Model, path: str | Path, *, family: str | None = No
                 raise
     if shim.tokenizer is not None:
         shim.tokenizer.to_folder(path)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return hashlib.sha256(content).hexdigest()

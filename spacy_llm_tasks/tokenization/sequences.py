@@ -134,13 +134,10 @@ def _are_pairs(inputs: Sequence[str] | Sequence[tuple[str, str]]) -> bool:
 
 def _windows(lengths: Ints1d, room: Ints1d, overlap: float) -> tuple[Ints1d, ...]:
     """Windows of each text in the room that its own first text leaves; one `plan` per room."""
-    parts = []
-    fits = lengths <= room
-    whole = np.flatnonzero(fits)
-    zeros = np.zeros_like(whole)
-    parts.append((whole, zeros, lengths[whole], zeros, lengths[whole]))
-    for size in np.unique(room[~fits]).tolist():
-        items = np.flatnonzero(~fits & (room == size))
+    sizes = np.maximum(room, 1)  # an empty text fits where there is no room at all
+    found = [(np.zeros(0, dtype=np.int64),) * 5]
+    for size in np.unique(sizes).tolist():
+        items = np.flatnonzero(sizes == size)
         cut = plan(lengths[items], window=size, stride=max(1, size - int(size * overlap)))
-        parts.append((items[cut.doc], cut.start, cut.length, cut.keep_first, cut.keep_last))
-    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
+        found.append((items[cut.doc], cut.start, cut.length, cut.keep_first, cut.keep_last))
+    return tuple(np.concatenate(columns) for columns in zip(*found, strict=True))

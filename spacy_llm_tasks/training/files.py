@@ -1,6 +1,5 @@
 """Folders and files that are either whole or not there."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -72,15 +71,6 @@ def write_text(path: Path, text: str) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-
-
-def sha256_of(path: Path) -> str:
-    """RETURNS (str): The hex digest of a file's content."""
-    with path.open("rb") as file_:
-        digest = hashlib.sha256()
-        while chunk := file_.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def files_under(folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from ..errors import Errors
+from .checksum import sha256_of
 from .published import PublishedFile, PublishedModel, Wheel
 
 _CHUNK = 1 << 20
@@ -193,11 +194,7 @@ def file_problem(path: Path, file: PublishedFile) -> str | None:
     size = path.stat().st_size
     if size != file.size:
         return _difference(size, "", file)
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        for chunk in _chunks(stream):
-            digest.update(chunk)
-    found = digest.hexdigest()
+    found = sha256_of(path)
     return None if found == file.sha256 else _difference(size, found, file)
 
 

@@ -35,6 +35,15 @@ def assert_refused(path, pattern):
     return str(caught.value)
 
 
+def flip(broken, place, bits):
+    """Flip bits of one byte of the weights and name their file."""
+    file = broken[1] / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[place] ^= bits
+    file.write_bytes(bytes(data))
+    return file
+
+
 def test_files(saved):
     names = {p.name for p in (saved / NAME / "encoder").iterdir()}
     assert {"encoder.json", "tokenizer.json", "model.safetensors"} <= names
@@ -67,22 +76,14 @@ def test_truncated_weights(broken, kept):
 
 @pytest.mark.parametrize("place", [0, 3, 9, 30])
 def test_tampered_header(broken, place):
-    path, folder = broken
-    file = folder / "model.safetensors"
-    data = bytearray(file.read_bytes())
-    data[place] ^= 0xFF
-    file.write_bytes(bytes(data))
-    assert str(file) in assert_refused(path, "E414|E402")
+    file = flip(broken, place, 0xFF)
+    assert str(file) in assert_refused(broken[0], "E414|E402")
 
 
 @pytest.mark.parametrize("place", [-1, -500, -3000])
 def test_a_flipped_bit_in_the_weights(broken, place):
-    path, folder = broken
-    file = folder / "model.safetensors"
-    data = bytearray(file.read_bytes())
-    data[place] ^= 0x01
-    file.write_bytes(bytes(data))
-    assert str(file) in assert_refused(path, "E428")
+    file = flip(broken, place, 0x01)
+    assert str(file) in assert_refused(broken[0], "E428")
 
 
 def test_a_pipeline_without_a_checksum(broken):
