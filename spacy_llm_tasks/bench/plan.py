@@ -1,13 +1,14 @@
 """The order of the training runs, and the choice of learning rates.
 
-The rate of a side on a set is chosen at the first seed: every rate of the grid is trained once, the
-best dev score wins, the lower rate wins a tie. The other seeds use that rate. Both sides go through
-the same grid.
+The rate of a side on a set is chosen at the first seed: every rate of the grid is trained once, and
+as long as the highest rate tried is the best one, twice that rate is tried as well. The best dev
+score wins, the lower rate wins a tie. The other seeds use that rate. Both sides follow this rule.
 """
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import spacy
@@ -15,7 +16,7 @@ import spacy
 from . import loop, recipes, records
 from .machine import machine, now, versions
 from .records import Record, RunKey
-from .sets import SETS, BenchSet
+from .sets import BenchSet
 
 Announce = Callable[[str], None]
 
@@ -44,54 +45,62 @@ class Job:
     threads: int = 1
 
 
-def grid(job: Job, side: str) -> list[tuple[BenchSet, RunKey]]:
-    """List the runs that decide a side's learning rates.
+def tune(
+    job: Job, side: str, item: BenchSet, get: Callable[[RunKey], Record | None]
+) -> Iterator[Record]:
+    """Go through the runs that decide a side's learning rate on a set.
 
     job (Job): What was asked for.
     side (str): The side.
-    RETURNS (list[tuple[BenchSet, RunKey]]): The runs in order; none if there is a single rate.
+    item (BenchSet): The set.
+    get (Callable): Gives the result of a run, or `None` if it is not there.
+    YIELDS (Record): The results in order; of one run if there is a single rate.
     """
-    if len(job.rates) == 1:
-        return []
-    return [
-        (item, RunKey(side, item.name, job.seeds[0], rate))
-        for item in job.sets
-        for rate in job.rates
-    ]
+    found: list[Record] = []
+    for rate in job.rates:
+        record = get(RunKey(side, item.name, job.seeds[0], rate))
+        if record is not None:
+            found.append(record)
+            yield record
+    if len(found) < len(job.rates) or len(job.rates) == 1:
+        return  # an open grid says nothing about where its best is
+    while (best := choose_rate(found)) == max(record.key.learn_rate for record in found):
+        record = get(RunKey(side, item.name, job.seeds[0], 2 * best))
+        if record is None:
+            return
+        found.append(record)
+        yield record
 
 
-def rest(job: Job, side: str, rates: dict[str, float]) -> list[tuple[BenchSet, RunKey]]:
-    """List the runs at the chosen rates, for every seed that a set wants.
+def choose_rate(found: Iterable[Record]) -> float:
+    """Choose the rate with the best score; the lower rate wins a tie.
+
+    found (Iterable[Record]): Results of one side on one set at one seed, at least one.
+    RETURNS (float): The rate.
+    """
+    return max(found, key=lambda record: (record.score, -record.key.learn_rate)).key.learn_rate
+
+
+def walk(job: Job, get: Callable[[BenchSet, RunKey], Record | None]) -> Iterator[Record]:
+    """Go through all runs of a job: by side and set, first those that decide the rate, then the
+    other seeds that the set wants.
 
     job (Job): What was asked for.
-    side (str): The side.
-    rates (dict[str, float]): The chosen rate by set.
-    RETURNS (list[tuple[BenchSet, RunKey]]): The runs in order.
+    get (Callable): Gives the result of a run, or `None` if it is not there.
+    YIELDS (Record): The results there are, each once.
     """
-    return [
-        (item, RunKey(side, item.name, seed, rates[item.name]))
-        for item in job.sets
-        for seed in job.seeds[: item.n_seeds]
-    ]
-
-
-def choose_rates(found: Iterable[Record], rates: Sequence[float]) -> dict[str, float]:
-    """Choose the rate of each set by the best score in the grid; the lower rate wins a tie.
-
-    found (Iterable[Record]): One side's results at the first seed; those of other rates are passed
-        over.
-    rates (Sequence[float]): The grid. A single rate is every set's.
-    RETURNS (dict[str, float]): The rate by set; a set without a result is missing.
-    """
-    if len(rates) == 1:
-        return dict.fromkeys(SETS, rates[0])
-    best: dict[str, Record] = {}
-    for record in sorted(found, key=lambda item: item.key.learn_rate):
-        name = record.key.set
-        if record.key.learn_rate in rates:
-            if name not in best or record.score > best[name].score:
-                best[name] = record
-    return {name: record.key.learn_rate for name, record in best.items()}
+    for side in job.sides:
+        for item in job.sets:
+            tuned = []
+            for record in tune(job, side, item, partial(get, item)):
+                tuned.append(record)
+                yield record
+            if tuned:
+                rate = choose_rate(tuned)
+                for seed in job.seeds[1 : item.n_seeds]:
+                    found = get(item, RunKey(side, item.name, seed, rate))
+                    if found is not None:
+                        yield found
 
 
 def execute(job: Job, announce: Announce) -> Iterator[Record]:
@@ -105,16 +114,7 @@ def execute(job: Job, announce: Announce) -> Iterator[Record]:
 
     torch.set_num_threads(job.threads)
     digest = records.fingerprint(job.weights)
-    for side in job.sides:
-        tuned = []
-        for item, key in grid(job, side):
-            tuned.append(_get(job, item, key, digest, announce))
-            yield tuned[-1]
-        rates = choose_rates(tuned, job.rates)
-        done = {record.key for record in tuned}
-        for item, key in rest(job, side, rates):
-            if key not in done:
-                yield _get(job, item, key, digest, announce)
+    yield from walk(job, lambda item, key: _get(job, item, key, digest, announce))
 
 
 def collect(job: Job) -> list[Record]:
@@ -124,19 +124,7 @@ def collect(job: Job) -> list[Record]:
     RETURNS (list[Record]): The results there are.
     """
     digest = records.fingerprint(job.weights)
-    found: list[Record] = []
-    for side in job.sides:
-        tuned = [_find(job, item, key, digest) for item, key in grid(job, side)]
-        done = [record for record in tuned if record is not None]
-        found += done
-        rates = choose_rates(done, job.rates)
-        ready = replace(job, sets=tuple(item for item in job.sets if item.name in rates))
-        keys = {record.key for record in done}
-        for item, key in rest(ready, side, rates):
-            record = _find(job, item, key, digest)
-            if record is not None and key not in keys:
-                found.append(record)
-    return found
+    return list(walk(job, lambda item, key: _find(job, item, key, digest)))
 
 
 def settings(item: BenchSet, key: RunKey, digest: str) -> dict[str, object]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import mean, variance
 
-from .plan import choose_rates
+from .plan import choose_rate
 from .records import Record
 from .sets import SETS, BenchSet
 
@@ -100,21 +100,21 @@ def render(
     found (Sequence[Record]): All results.
     sets (Sequence[BenchSet]): The sets to show, in order.
     seeds (Sequence[int]): The seeds; the rates are chosen at the first.
-    rates (Sequence[float]): The grid of learning rates.
+    rates (Sequence[float]): The grid of learning rates that was begun with.
     RETURNS (str): Markdown; a run that is not done yet shows as a dash.
     """
     grid = [record for record in found if record.key.seed == seeds[0]]
-    chosen = {
-        side: choose_rates([record for record in grid if record.key.side == side], rates)
-        for side in {record.key.side for record in found}
-    }
+    chosen: dict[str, dict[str, float]] = {}
+    for side, name in {(record.key.side, record.key.set) for record in grid}:
+        runs = [record for record in grid if (record.key.side, record.key.set) == (side, name)]
+        chosen.setdefault(side, {})[name] = choose_rate(runs)
     head = ["set", "score on dev", "updates", "seeds", "ours", "peer", "difference", "CPU s a run"]
     rows = []
     for item in sets:
         for score in _scores(item):
             got = cells(found, item, chosen, seeds=seeds, score=score)
             rows.append(_row(item, score, got.get("ours"), got.get("peer"), seeds))
-    parts = [_markdown(head, rows), _grid_markdown(grid, chosen, rates), _notes(seeds, rates)]
+    parts = [_markdown(head, rows), _grid_markdown(grid, chosen), _notes(seeds, rates)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -147,10 +147,9 @@ def _row(
     ]
 
 
-def _grid_markdown(
-    grid: list[Record], chosen: dict[str, dict[str, float]], rates: Sequence[float]
-) -> str:
-    if len(rates) == 1:
+def _grid_markdown(grid: list[Record], chosen: dict[str, dict[str, float]]) -> str:
+    rates = sorted({record.key.learn_rate for record in grid})
+    if len(rates) < 2:
         return ""
     scores = {(r.key.side, r.key.set, r.key.learn_rate): r.score for r in grid}
     rows = []
@@ -170,8 +169,9 @@ def _notes(seeds: Sequence[int], rates: Sequence[float]) -> str:
     if len(rates) > 1:
         grid = ", ".join(f"{rate:g}" for rate in rates)
         how = (
-            f"Learning rates: each of {grid} was tried for each side alike, on each set at seed "
-            f"{seeds[0]}, and the one with the best dev score is used."
+            f"Learning rates: {grid} were tried for each side alike, on each set at seed "
+            f"{seeds[0]}, and twice the best rate as long as the highest one tried was the best; "
+            "the rate with the best dev score is used."
         )
     return (
         f"{how} Scores are of the last weights, never of the best on dev. On one seed, a "

@@ -53,8 +53,8 @@ def accuracy(
     tune: Annotated[
         bool,
         typer.Option(
-            help="Choose each side's learning rate on each set from --rates, at the first seed. "
-            "Without it --rate is used for everything."
+            help="Choose each side's learning rate on each set at the first seed: from --rates, "
+            "doubled while the highest is the best. Without it --rate is used for everything."
         ),
     ] = True,
     rates: Annotated[str, typer.Option(help="The grid of learning rates.")] = "1e-4,2e-4",

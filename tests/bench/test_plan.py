@@ -8,6 +8,8 @@ import pytest
 from spacy_llm_tasks.bench import plan, recipes, records, sets
 from spacy_llm_tasks.bench.records import RunKey
 
+from .test_records import make
+
 COLUMNS = "Anna\tB-PER\nBell\tI-PER\nsang\tO\n\nRain\tO\nfell\tO\nin\tO\nOslo\tB-LOC\n\n" * 6
 LABELS = "".join(f"{i % 2} {['where', 'who'][i % 2]} is number {i}\n" for i in range(40))
 
@@ -35,7 +37,6 @@ def tiny(task, learn_rate, updates):
 def job(tmp_path, monkeypatch):
     monkeypatch.setattr(recipes, "SIDES", {"peer": tiny})
     small = {name: replace(item, updates=3) for name, item in sets.SETS.items() if name != "sst2"}
-    monkeypatch.setattr(plan, "SETS", small)
     for item in small.values():
         for name in (item.train, item.dev):
             if name:
@@ -56,31 +57,64 @@ def job(tmp_path, monkeypatch):
     )
 
 
-def test_order_grid_first_then_seeds(job):
-    assert [key for _, key in plan.grid(job, "peer")] == [
-        RunKey("peer", name, 0, rate) for name in ("wnut17", "bc5cdr", "trec") for rate in job.rates
-    ]
-    chosen = {"wnut17": 1e-2, "bc5cdr": 1e-2, "trec": 1e-3}
-    assert [key for _, key in plan.rest(job, "peer", chosen)] == [
-        RunKey("peer", "wnut17", 0, 1e-2),
-        RunKey("peer", "wnut17", 1, 1e-2),
-        RunKey("peer", "bc5cdr", 0, 1e-2),
-        RunKey("peer", "trec", 0, 1e-3),
-        RunKey("peer", "trec", 1, 1e-3),
+def asked(job, score_of):
+    """The runs that a job asks for, as (set, seed, rate), when a run's score is `score_of(key)`."""
+    keys = []
+
+    def get(item, key):
+        score = score_of(key)
+        if score is not None:
+            keys.append((key.set, key.seed, key.learn_rate))
+            return make(key.side, key.set, key.seed, key.learn_rate, score)
+
+    list(plan.walk(job, get))
+    return keys
+
+
+def test_grid_first_then_the_other_seeds_at_the_best_rate(job):
+    assert asked(job, lambda key: -key.learn_rate) == [
+        ("wnut17", 0, 1e-3),
+        ("wnut17", 0, 1e-2),
+        ("wnut17", 1, 1e-3),
+        ("bc5cdr", 0, 1e-3),
+        ("bc5cdr", 0, 1e-2),
+        ("trec", 0, 1e-3),
+        ("trec", 0, 1e-2),
+        ("trec", 1, 1e-3),
     ]
 
 
-def test_only_the_sets_asked_for_are_tuned(job):
+def test_doubles_the_rate_as_long_as_the_highest_is_the_best(job):
+    only = replace(job, sets=tuple(item for item in job.sets if item.name == "trec"))
+    peaks = {"trec": 0.04}
+    climbed = asked(only, lambda key: -abs(key.learn_rate - peaks[key.set]))
+    assert climbed == [
+        *(("trec", 0, rate) for rate in (1e-3, 1e-2, 2e-2, 4e-2, 8e-2)),
+        ("trec", 1, 4e-2),
+    ]
+
+
+def test_a_tie_at_the_top_is_not_climbed(job):
     only = replace(job, sets=tuple(item for item in job.sets if item.name == "bc5cdr"))
-    assert {key.set for _, key in plan.grid(only, "peer")} == {"bc5cdr"}
-    assert plan.grid(replace(job, rates=(1e-3,)), "peer") == []
+    assert asked(only, lambda key: 0.5) == [("bc5cdr", 0, 1e-3), ("bc5cdr", 0, 1e-2)]
+
+
+def test_a_grid_with_holes_is_not_climbed(job):
+    only = replace(job, sets=tuple(item for item in job.sets if item.name == "bc5cdr"))
+    there = asked(only, lambda key: None if key.learn_rate == 1e-3 else 0.5)
+    assert there == [("bc5cdr", 0, 1e-2)]
+
+
+def test_a_single_rate_is_used_as_it_is(job):
+    only = replace(job, sets=job.sets[:1], rates=(1e-3,))
+    assert asked(only, lambda key: 0.5) == [("wnut17", 0, 1e-3), ("wnut17", 1, 1e-3)]
 
 
 def test_runs_are_kept_and_a_second_call_trains_nothing(job):
     said = []
     first = list(plan.execute(job, said.append))
-    assert len(first) == len({record.key for record in first}) == 8
-    assert len(list(job.results.iterdir())) == 8
+    assert len(first) == len({record.key for record in first}) >= 8
+    assert len(list(job.results.iterdir())) == len(first)
     assert all(0.0 <= record.score <= 1.0 and record.updates == 3 for record in first)
     body = json.loads((job.results / "peer-trec-seed0-lr0.001.json").read_text())
     assert body["scores"]["accuracy"] == body["score"]
@@ -105,7 +139,8 @@ def test_resumes_where_it_was_stopped_and_repeats_to_the_same_score(job):
 
 
 def test_other_settings_are_trained_again(job):
-    item, key = plan.grid(job, "peer")[0]
+    item = job.sets[0]
+    key = RunKey("peer", item.name, job.seeds[0], job.rates[0])
     old = records.Record(key, 1.0, {"ents_f": 1.0}, 3, {"train_cpu": 1.0}, {"dropout": 0.9}, {})
     records.save(job.results, old)
     assert plan.collect(job) == []

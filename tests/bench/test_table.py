@@ -1,7 +1,7 @@
 import pytest
 
 from spacy_llm_tasks.bench import table
-from spacy_llm_tasks.bench.plan import choose_rates
+from spacy_llm_tasks.bench.plan import choose_rate
 from spacy_llm_tasks.bench.sets import SETS, choose
 from spacy_llm_tasks.bench.table import Cell
 
@@ -38,20 +38,8 @@ def lines(found, **options):
 
 
 def test_best_dev_score_chooses_the_rate_and_the_lower_wins_a_tie():
-    assert choose_rates(runs("peer", "trec", {2e-4: [0.9], 1e-4: [0.8]}), GRID) == {"trec": 2e-4}
-    assert choose_rates(runs("peer", "trec", {2e-4: [0.9], 1e-4: [0.9]}), GRID) == {"trec": 1e-4}
-
-
-def test_rate_is_chosen_for_each_set_and_within_the_grid_only():
-    records = [
-        *runs("peer", "wnut17", {1e-4: [0.5], 2e-4: [0.4], 9e-4: [0.9]}),
-        *runs("peer", "bc5cdr", {2e-4: [0.99]}),
-    ]
-    assert choose_rates(records, GRID) == {"wnut17": 1e-4, "bc5cdr": 2e-4}
-
-
-def test_a_single_rate_is_not_tuned():
-    assert choose_rates([], (3e-4,)) == dict.fromkeys(SETS, 3e-4)
+    assert choose_rate(runs("peer", "trec", {2e-4: [0.9], 1e-4: [0.8]})) == 2e-4
+    assert choose_rate(runs("peer", "trec", {2e-4: [0.9], 1e-4: [0.9]})) == 1e-4
 
 
 def test_each_side_is_shown_at_its_own_rate(found):
@@ -84,9 +72,16 @@ def test_table_of_nothing_has_all_rows():
 
 
 def test_an_untuned_table_says_so(found):
-    rows, text = lines(found, rates=(2e-4,))
+    rows, text = lines([run for run in found if run.key.learn_rate == 2e-4], rates=(2e-4,))
     assert "not tuned" in text and ("wnut17", "ours") not in rows
     assert rows["bc5cdr", "ents_f"][6] == "+10.0 points, ahead"
+
+
+def test_rates_beyond_the_grid_have_columns_of_their_own(found):
+    rows, _ = lines([*found, *runs("ours", "trec", {2e-4: [0.91], 4e-4: [0.94, 0.95]})])
+    assert rows["trec", "ours"][2:] == ["-", "0.9100", "0.9400", "0.0004"]
+    assert rows["trec", "peer"][2:] == ["0.9100", "0.9300", "-", "0.0002"]
+    assert rows["trec", "accuracy"][4] == "0.9450 (0.940, 0.950)"
 
 
 def test_verdicts():
