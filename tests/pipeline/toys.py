@@ -68,15 +68,21 @@ DEPS = [
 # Docs of every odd shape; all of them go through one batch.
 ODD_TEXTS = ["", "   ", "\n", "Pell", "...", "Marta and Ivo met in Lorne Bay . " * 6, *TEXTS]
 
-VOCABULARY = [*TEXTS, "Marta and Ivo met in Lorne Bay .", "sailing unwordly pellmell quilling"]
+# Spelled out, because a trained vocabulary differs from process to process: its ties fall by chance.
+SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+LETTERS = "abcdefghijklmnopqrstuvwxyz.?"
+PIECES = """
+    old marta qui ##ll sail ##s ##ing from pell to lo ##rne bay every spring
+    why did ivo brandt leave va ##sk without a word ##ly un and met in
+""".split()
 
 
 def save_tokenizer(folder: Path) -> Path:
-    """Train a small WordPiece tokenizer and save it in the published layout."""
-    trained = BertWordPieceTokenizer(lowercase=True)
-    trained.train_from_iterator(VOCABULARY, vocab_size=120, min_frequency=1, show_progress=False)
-    names = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "unk": "[UNK]", "mask": "[MASK]"}
-    PieceTokenizer(trained._tokenizer, names=names).to_folder(folder)
+    """Save a small WordPiece tokenizer in the published layout."""
+    pieces = [*SPECIAL.values(), *LETTERS, *(f"##{letter}" for letter in LETTERS), *PIECES]
+    vocab = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = BertWordPieceTokenizer(vocab, lowercase=True)
+    PieceTokenizer(tokenizer._tokenizer, names=SPECIAL).to_folder(folder)
     return folder
 
 
