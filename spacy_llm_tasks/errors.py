@@ -191,6 +191,10 @@ class Errors(metaclass=_ErrorsWithCodes):
         "form."
     )
     E305 = "{n_spans} spans but {n_scores} scores: pass one score per span."
+    E306 = (
+        "An embedding has one dimension, but this has the shape {found}. Give one vector for each "
+        "Doc."
+    )
     E310 = "No such file: {path}. Check the path."
     E311 = "{path} holds no {what}. Check that it is the right file and that --format is right."
     E312 = (

@@ -29,10 +29,11 @@ BELOW = {
     "weights": {"nn", "tokenization"},
     "pretraining": {"nn", "tokenization", "weights"},
     "layers": {"nn", "tokenization", "weights"},
-    "scoring": set(),
-    "pipeline": {"layers", "scoring", "nn", "tokenization", "weights"},
+    "annotations": set(),
+    "scoring": {"annotations"},
+    "pipeline": {"annotations", "layers", "scoring", "nn", "tokenization", "weights"},
 }
-ROOT_MODULES = {"errors", "annotations"}
+ROOT_MODULES = {"errors"}
 MAY_IMPORT_TRANSFORMERS = {"layers/trf_data.py"}
 NO_TASK = {
     "groups",

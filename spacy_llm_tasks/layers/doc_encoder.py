@@ -23,7 +23,8 @@ class View(NamedTuple):
     """What a listener asks of a pass.
 
     kind (str): "tokens" (N, W): the mean of each token's pieces, zeros where it has none;
-        "pieces" (T, W); "cls" (B, W): the state of the first special piece, averaged over windows.
+        "pieces" (T, W); "cls" (B, W): the state of the first special piece, averaged over windows;
+        "none": nothing, for a listener that only knows the way to the encoder.
     layer (int): -1 for the encoder's output, 0 for the embeddings, k for the output of block k.
     """
 
@@ -32,6 +33,7 @@ class View(NamedTuple):
 
 
 TOKENS = View()
+NONE = View("none")
 
 
 class DocEncoder(nn.Module):

@@ -49,7 +49,7 @@ def encode(tok2vec: Model, inputs: Inputs, *, is_train: bool = False) -> tuple[E
         if isinstance(node, Listener):
             if node.encoder is None:
                 raise ValueError(Errors.E426.format(upstream=node.upstream_name))
-            return node.encoder.encode(inputs, is_train=is_train)
+            return node.encoder.encode(inputs, is_train=is_train, listener=node)
         if node.shims and isinstance(node.shims[0], EncoderShim):
             return update_texts(node, inputs) if is_train else (predict_texts(node, inputs), ignore)
     raise ValueError(Errors.E416.format(kind="texts or pairs", upstream=tok2vec.name))

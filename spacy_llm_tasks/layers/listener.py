@@ -11,7 +11,7 @@ from thinc.api import Model
 from thinc.types import Floats2d
 
 from ..errors import Errors
-from .doc_encoder import TOKENS, View
+from .doc_encoder import NONE, TOKENS, View
 
 # Rows other than one per token have no place on a Doc that would not be saved with it. They live
 # here from the encoder's pass until the Doc is gone, one table per encoder name.
@@ -85,7 +85,7 @@ def require_read(model: Model, docs: Sequence[Doc]) -> None:
     RAISES (ValueError): if a doc has tokens but no rows.
     """
     for node in model.walk():
-        if isinstance(node, Tok2VecListener):
+        if isinstance(node, Tok2VecListener) and getattr(node, "view", TOKENS) != NONE:
             if any(len(doc) and doc.tensor.size == 0 for doc in docs):
                 raise ValueError(Errors.E407.format(upstream=node.upstream_name))
 

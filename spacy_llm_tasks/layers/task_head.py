@@ -6,8 +6,8 @@ upstream).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,24 @@ from torch import Tensor, nn
 
 from ..errors import Errors
 from ..nn.packing import Packing
+from ..tokenization.sequences import Sequences
+from .encode import Inputs, encode
 from .shim import TorchShim
+from .views import ask_for
+
+
+class HeadInput(NamedTuple):
+    """What a head is given when the docs alone do not say all.
+
+    docs (Sequence[Doc]): The docs of the shared pass.
+    plan (Any): What the task worked out for the head, such as which pairs of spans to score.
+    texts (Sequence): Texts, or pairs of texts, that the encoder reads for this head in a pass of
+        its own; None or empty for no such pass.
+    """
+
+    docs: Sequence[Doc]
+    plan: Any = None
+    texts: Inputs | None = None
 
 
 @dataclass(frozen=True)
@@ -29,12 +46,19 @@ class HeadBatch:
     lengths (ndarray): (B,) rows of each doc.
     features (Tensor): (M, F) int64 hashes of lexical attributes of all tokens, or None.
     token_lengths (ndarray): (B,) tokens of each doc; the same as `lengths` where rows are tokens.
+    plan (Any): What the task worked out for this batch, see `HeadInput`.
+    text_rows (Tensor): (R, W) the states of the texts or pairs that were read for the head in a
+        pass of their own, or None.
+    sequences (Sequences): Which text, piece and characters each of these is of, or None.
     """
 
     rows: Tensor
     lengths: np.ndarray
     features: Tensor | None
     token_lengths: np.ndarray
+    plan: Any = None
+    text_rows: Tensor | None = None
+    sequences: Sequences | None = None
 
     @property
     def row_docs(self) -> Tensor:
@@ -53,6 +77,7 @@ def task_model(
     build: Callable[..., nn.Module],
     *,
     features: Sequence[str] = (),
+    reads_docs: bool = True,
 ) -> Model[list[Doc], Tensor]:
     """Put a torch head on an upstream.
 
@@ -61,14 +86,18 @@ def task_model(
     build (Callable): Makes the head's module from the keywords `width` and `n_labels`. Module-level
         function, class or `functools.partial` of one. The module maps a HeadBatch to a tensor.
     features (Sequence[str]): Lexical attributes ("SHAPE", "PREFIX", ...) that the head reads too.
+    reads_docs (bool): Whether the head reads the rows of the docs. One that lives on texts of its
+        own alone says no, and the encoder need not read the docs for it in training.
     RETURNS (Model[List[Doc], Tensor]): The head.
     """
+    if not reads_docs:
+        ask_for(tok2vec, "none")
     model: Model[list[Doc], Tensor] = Model(
         "task-head",
         forward,
         layers=[tok2vec],
         refs={"tok2vec": tok2vec},
-        attrs={"features": list(features), "dropout_rate": None},
+        attrs={"features": list(features), "dropout_rate": None, "reads_docs": reads_docs},
         shims=[TorchShim(build, role="head")],
     )
     return model
@@ -96,31 +125,53 @@ def shim_of(model: Model) -> TorchShim:
 
 
 def forward(
-    model: Model, docs: Sequence[Doc], is_train: bool
+    model: Model, given: Sequence[Doc] | HeadInput, is_train: bool
 ) -> tuple[Tensor, Callable[[Tensor], list[Doc]]]:
     """Logits for a batch of docs, and the way back for their gradient."""
-    shim = shim_of(model)
-    rows, backprop_rows = model.get_ref("tok2vec")(docs, is_train)
-    device = shim.device
-    batch = _batch(rows, docs, model.attrs["features"], device)
+    docs, plan, texts = given if isinstance(given, HeadInput) else HeadInput(given)
+    shim, tok2vec = shim_of(model), model.get_ref("tok2vec")
+    rows, backprop_rows = _read_docs(model, docs, is_train)
+    batch = _batch(rows, docs, model.attrs["features"], shim.device)
+    batch = replace(batch, plan=plan)
+    backprop_texts = None
+    if texts:
+        encoded, backprop_texts = encode(tok2vec, texts, is_train=is_train)
+        text_rows = encoded.rows.to(shim.device)
+        batch = replace(batch, text_rows=text_rows, sequences=encoded.sequences)
     if not is_train:
         with shim.predicting() as head:
             return head(batch), _no_backprop
     batch.rows.requires_grad_(True)
+    if batch.text_rows is not None:
+        batch.text_rows.requires_grad_(True)
     logits = shim.training(model.attrs["dropout_rate"])(batch)
 
     def backprop(d_logits: Tensor) -> list[Doc]:
         if logits.requires_grad:
             torch.autograd.backward([logits], [d_logits])
-        gradient = batch.rows.grad
-        if gradient is None:
-            gradient = torch.zeros_like(batch.rows)
-        ends = np.cumsum(batch.lengths)
-        d_rows = torch2xp(gradient)
-        backprop_rows([d_rows[e - n : e] for e, n in zip(ends, batch.lengths, strict=True)])
+        # The texts first: with the rows of the docs the encoder has its answer, and may step.
+        if backprop_texts is not None and batch.text_rows is not None:
+            backprop_texts(_gradient(batch.text_rows))
+        if backprop_rows is not None:
+            ends = np.cumsum(batch.lengths)
+            d_rows = torch2xp(_gradient(batch.rows))
+            backprop_rows([d_rows[e - n : e] for e, n in zip(ends, batch.lengths, strict=True)])
         return []
 
     return logits.detach(), backprop
+
+
+def _read_docs(
+    model: Model, docs: Sequence[Doc], is_train: bool
+) -> tuple[Sequence[Floats2d], Callable | None]:
+    tok2vec = model.get_ref("tok2vec")
+    if model.attrs["reads_docs"]:
+        return tok2vec(docs, is_train)
+    return [model.ops.alloc2f(0, tok2vec.get_dim("nO")) for _ in docs], None
+
+
+def _gradient(rows: Tensor) -> Tensor:
+    return torch.zeros_like(rows) if rows.grad is None else rows.grad
 
 
 def _batch(

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..errors import Errors
 from ..layers import trf_data
-from ..layers.doc_encoder import TOKENS, View
+from ..layers.doc_encoder import NONE, TOKENS, View
 from ..layers.encode import Backprop, Encoded, Inputs, ignore, predict_texts, update_texts
 from ..layers.encoder import Gradients, Views, install, predict_views, shim_of, update_views
 from ..layers.listener import Listener, remember
@@ -101,7 +101,7 @@ class EncoderComponent(Tok2Vec):
     @property
     def views(self) -> set[View]:
         """RETURNS (set[View]): What the linked listeners read, token rows always included."""
-        return {TOKENS} | {n.view for n in self.listeners if isinstance(n, Listener)}
+        return {TOKENS} | {_view_of(listener) for listener in self.listeners} - {NONE}
 
     # Predicting ----------------------------------------------------------------------------------
 
@@ -130,7 +130,9 @@ class EncoderComponent(Tok2Vec):
         if any(trf_data.is_listener(listener) for listener in self.listeners):
             trf_data.annotate(docs, rows[TOKENS])
 
-    def encode(self, inputs: Inputs, *, is_train: bool = False) -> tuple[Encoded, Backprop]:
+    def encode(
+        self, inputs: Inputs, *, is_train: bool = False, listener: Listener | None = None
+    ) -> tuple[Encoded, Backprop]:
         """Read texts or pairs of texts in a pass of their own, for the head that asks.
 
         Heads come here through `layers.encode.encode`, which works for heads with an encoder of
@@ -139,6 +141,8 @@ class EncoderComponent(Tok2Vec):
         inputs (Sequence): Texts, or pairs of texts.
         is_train (bool): Whether gradients will come back. Ignored while the encoder is frozen,
             which shows in that `update` was not called before.
+        listener (Listener): Who asks. With the gradient of its texts, one that reads no docs has
+            given its answer.
         RETURNS (tuple): The rows of all positions, and a function that takes their gradient.
         """
         pending = self._pending
@@ -150,6 +154,9 @@ class EncoderComponent(Tok2Vec):
         def backprop(d_rows: Tensor) -> None:
             backward(d_rows)
             pending.has_other_gradients = True
+            if listener in self.listeners and _view_of(listener) == NONE:
+                pending.answered(self.listeners.index(listener))
+                self._step_if_complete(pending)
 
         return encoded, backprop
 
@@ -184,15 +191,15 @@ class EncoderComponent(Tok2Vec):
         if not docs:
             return losses
         set_dropout_rate(self.model, drop)
-        rows, backward = update_views(self.model, docs, self.views)
-        # A component that annotates later in this update finds its rows without another pass.
-        self.set_annotations(docs, rows)
+        rows, backward = self._read(docs)
         pending = _PendingUpdate(backward, losses, self.name, len(self.listeners))
         self._pending = pending
         pending.sgd = sgd
         batch_id = Tok2VecListener.get_batch_id(docs)
         for index, listener in enumerate(self.listeners):
-            view = listener.view if isinstance(listener, Listener) else TOKENS
+            view = _view_of(listener)
+            if view == NONE:
+                continue
             collect = partial(self._collect, pending, index, view)
             if trf_data.is_listener(listener):
                 listener.receive(batch_id, *trf_data.wrap(rows[view], collect))
@@ -200,14 +207,26 @@ class EncoderComponent(Tok2Vec):
                 listener.receive(batch_id, rows[view], collect)
         return losses
 
+    def _read(self, docs: Sequence[Doc]) -> tuple[Views, Callable[[Gradients], None]]:
+        """The pass over the docs of an update, if anybody reads it."""
+        if self.listeners and all(_view_of(listener) == NONE for listener in self.listeners):
+            return {}, ignore
+        rows, backward = update_views(self.model, docs, self.views)
+        # A component that annotates later in this update finds its rows without another pass.
+        self.set_annotations(docs, rows)
+        return rows, backward
+
     def _collect(
         self, pending: "_PendingUpdate", index: int, view: View, d_rows: list[Floats2d]
     ) -> list[Doc]:
         """Take a listener's gradient; once all have answered and a step is due, do it."""
         pending.add(index, view, d_rows)
+        self._step_if_complete(pending)
+        return []
+
+    def _step_if_complete(self, pending: "_PendingUpdate") -> None:
         if pending.sgd is not None and pending.is_complete and pending is self._pending:
             self._flush()
-        return []
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Run backward for the gradients that have come in and step the encoder's weights.
@@ -353,6 +372,9 @@ class _PendingUpdate:
         if self._backward is None:
             raise ValueError(Errors.E412.format(name=self._name))
         self.gradients.setdefault(view, []).append(d_rows)
+        self.answered(index)
+
+    def answered(self, index: int) -> None:
         self._waiting.discard(index)
 
     def run(self) -> None:
@@ -366,6 +388,10 @@ class _PendingUpdate:
 
 def _no_update() -> None:
     return None
+
+
+def _view_of(listener: Any) -> View:
+    return listener.view if isinstance(listener, Listener) else TOKENS
 
 
 def _n_characters(doc: Doc) -> int:

@@ -23,6 +23,8 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from torch import Tensor, nn
 
+from ..layers.task_head import HeadInput
+
 
 @dataclass(kw_only=True)
 class Task(ABC):
@@ -49,6 +51,16 @@ class Task(ABC):
         examples (Sequence[Example]): A training batch.
         RETURNS (Any): The targets, or None if nothing in the batch is annotated for this task.
         """
+
+    def inputs(self, docs: Sequence[Doc], targets: Any = None) -> HeadInput:
+        """What the head is given. By default the docs alone; a task may add a plan (which pairs to
+        score, say), or texts that the encoder reads for it in a pass of its own.
+
+        docs (Sequence[Doc]): The docs of a batch.
+        targets (Any): In training, what `targets` made of the gold; None in prediction.
+        RETURNS (HeadInput): The docs, and what goes with them.
+        """
+        return HeadInput(docs)
 
     @abstractmethod
     def loss(self, logits: Tensor, targets: Any) -> Tensor:

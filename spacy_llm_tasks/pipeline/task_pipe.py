@@ -109,7 +109,7 @@ class TaskPipe(TrainablePipe):
 
     def _logits(self, docs: Sequence[Doc]) -> Iterator[tuple[list[Doc], Tensor]]:
         for group in bounded_groups(docs, len, TOKENS_PER_GROUP):
-            yield group, self.model.predict(group)
+            yield group, self.model.predict(self.task.inputs(group))
 
     def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Any]) -> None:
         """Write predictions to their docs."""
@@ -142,7 +142,8 @@ class TaskPipe(TrainablePipe):
         if targets is None:
             return losses
         set_dropout_rate(self.model, drop)
-        logits, backprop = self.model.begin_update([eg.predicted for eg in examples])
+        docs = [eg.predicted for eg in examples]
+        logits, backprop = self.model.begin_update(self.task.inputs(docs, targets))
         loss, d_logits = self._loss(logits, targets)
         backprop(d_logits)
         if sgd not in (None, False):
