@@ -2,7 +2,7 @@
 
 A message says what was found, what was expected and what to do next. Codes are grouped by room:
 1xx nn and weights, 2xx tokenization, 3xx corpora and scoring, 4xx layers and pipeline,
-5xx training and the command line.
+5xx training and the command line, 6xx search.
 """
 
 
@@ -232,6 +232,35 @@ class Errors(metaclass=_ErrorsWithCodes):
         "{path}:{line}: not readable as CSV ({reason}). Check the quoting, or pass --separator tab."
     )
     E321 = "{path} is not a whole .spacy file ({reason}). Convert or copy it again."
+    E340 = (
+        "{path} is not of SQuAD's form ({reason}). Expected one JSON object whose 'data' is a list "
+        "of articles with 'paragraphs'. Check --format."
+    )
+    E341 = (
+        "{path}: scores go up to {found:g}. Say with --score-max which score sentences get that "
+        "mean the same (often 5, 4 or 1)."
+    )
+    E342 = (
+        "{path}: cannot tell which columns hold the two sentences ({reason}). Say so with "
+        "--first-column and --second-column, and --score-column if there are scores."
+    )
+    E360 = (
+        "{found!r} is not a label of this evaluation. Expected 'Other', or a relation with its "
+        "direction, such as 'Cause-Effect(e1,e2)' or 'Cause-Effect(e2,e1)'."
+    )
+    E361 = (
+        "A reference has {found} relations, but this evaluation is of one relation per document. "
+        "Use `score_relations`, or make each pair a document of its own."
+    )
+    E362 = (
+        "The question {id!r} has no answer, which SQuAD 1.1 does not score. Use version='2.0', or "
+        "leave such questions out."
+    )
+    E363 = (
+        "There is a prediction for the question {id!r}, but no no-answer score. Pass one for every "
+        "prediction, or none at all."
+    )
+    E364 = "The ranking for query {query} has {id!r} twice. Rank every item once."
 
     # 4xx: layers and pipeline
     E401 = (
@@ -332,6 +361,27 @@ class Errors(metaclass=_ErrorsWithCodes):
         "pipeline again as a whole, or save it again."
     )
     E403 = "Weight '{key}' has shape {found}, expected {expected}."
+    E429 = (
+        "A head asks for texts that nobody gave it. Return them in the 'texts' of your task's "
+        "'inputs'."
+    )
+    E430 = (
+        "Found {found} components of the factory '{factory}' for this Doc's vocabulary, expected "
+        "one. Add one to the pipeline with `nlp.add_pipe`, or ask the component itself: "
+        "`nlp.get_pipe(NAME)`."
+    )
+    E431 = (
+        "Cannot compare a vector of {found} numbers with one of {other}. Take both from the same "
+        "pipeline; a span has the encoder's width, which a projection changes for documents."
+    )
+    E432 = (
+        "'{label}' has an inverse, so it must have a direction and be no inverse itself. Correct "
+        "'symmetric' and 'inverse' of the relation component."
+    )
+    E433 = (
+        "same_sentence is set, but the doc has no sentence boundaries. Add a component such as "
+        "'sentencizer' before this one."
+    )
 
     # 5xx: training and the command line
     E501 = "Optimizer setting {name} = {value} is out of range, expected {low} to {high}."
@@ -409,8 +459,61 @@ class Errors(metaclass=_ErrorsWithCodes):
         "the sixth and seventh."
     )
 
+    # 6xx: search
+    E601 = "Unknown {what} of a search index {found!r}. Expected one of: {expected}."
+    E602 = "There is no search index in {path}. Check the path, or build one there."
+    E603 = (
+        "The search index {path} is damaged: {problem}. Copy it again as a whole, or build it "
+        "again."
+    )
+    E604 = (
+        "The search index {path} has the layout version {found}, but this version of the package "
+        "reads {expected}. Update the package, or build the index again."
+    )
+    E605 = (
+        "Cannot make a search index in {path}: something is there already. Open it, delete it, or "
+        "choose another folder."
+    )
+    E606 = (
+        "The vectors have {found} numbers each, but the search index has {expected}. Make them "
+        "with the pipeline that the index was built with, or build it again."
+    )
+    E607 = (
+        "The search index {path} was built with another pipeline (fingerprint {expected!r}, but "
+        "this one has {found!r}), so its vectors cannot be compared. Load that pipeline, or build "
+        "the index again."
+    )
+    E608 = "Vector {item} holds a number that is not finite. Leave it out, or mend what made it."
+    E609 = "Expected vectors as an array of numbers with 2 dimensions, but found {found}."
+    E610 = "The entry {id!r} cannot be stored: its '{name}' must be {expected}, found {found!r}."
+    E611 = (
+        "The document {text!r} has no sentence boundaries. Add a component that sets them to the "
+        "pipeline, such as `sentencizer`, or index whole documents."
+    )
+    E612 = "{name} of a search must be {expected}, found {found!r}."
+    E613 = "Found {n} {what} for {other} vectors. Pass one vector for each."
+    E614 = (
+        "Approximate search needs the package `usearch`. Install it with "
+        "`pip install 'spacy-llm-tasks[search]'`, or search exactly (graph=False)."
+    )
+    E615 = (
+        "The SQLite of this Python has no full-text search (FTS5), which a search index needs. "
+        "Use a Python whose `sqlite3` has it, as those of python.org and conda do."
+    )
+    E616 = (
+        "The search index {path} cannot be read or written: {error}. Check that it is open, that "
+        "the folder can be written, and that the disk is not full."
+    )
+    E617 = "Another process is changing the search index {path}. Try again when it is done."
+    E618 = "There is nothing to measure: the search index or the list of queries is empty."
+    E619 = "Nothing to search for. Pass vectors, or texts, or both."
+
 
 class Warnings(metaclass=_ErrorsWithCodes):
+    W601 = (
+        "The graph of the search index {path} is not used, so a search takes longer: {error} "
+        "`optimize` builds it again."
+    )
     W501 = "The checkpoint {path} is damaged: {problem}. Using the one before it."
     W502 = "The stopped run had another {change}. The result may differ in the last bits."
     W503 = "Checkpoints of a stopped run in {folder} are discarded, because --resume was not given."

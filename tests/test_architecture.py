@@ -21,6 +21,7 @@ FORBIDDEN = {
     "weights": {"spacy", "thinc", "transformers", "spacy_transformers"},
     "scoring": {"torch", "transformers", "spacy_transformers"},
     "corpora": {"torch", "transformers", "spacy_transformers"},
+    "search": {"torch", "thinc", "transformers", "spacy_transformers"},
 }
 # Rooms from low to high: a room imports from those before it.
 BELOW = {
@@ -37,6 +38,9 @@ ROOT_MODULES = {"errors"}
 MAY_IMPORT_TRANSFORMERS = {"layers/trf_data.py"}
 NO_TASK = {
     "groups",
+    "hooks",
+    "markers",
+    "owners",
     "register",
     "encoder",
     "encoder_files",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import Errors
 from ..nn.encoder import TransformerEncoder
 from ..nn.packing import Packing
-from ..scoring.ranks import mean_ranks
+from ..scoring.similarity import spearman
 from ..tokenization.pieces import bounds_of, ranges
 from ..tokenization.tokenizer import PieceTokenizer
 from ..weights.checkpoint import load_encoder
@@ -71,15 +71,6 @@ def sentence_vectors(weights: Path, sentences: list[str]) -> NDArray[np.float32]
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Spearman's rank correlation, equal values sharing their mean rank.
-
-    a, b (ndarray): (N,) numbers.
-    RETURNS (float): Between -1 and 1.
-    """
-    return float(np.corrcoef(mean_ranks(a), mean_ranks(b))[0, 1])
-
-
 def similarity_score(weights: Path, pairs: Path) -> tuple[float, int]:
     """Rank correlation of the cosine of two sentence vectors with the pairs' grades.
 
@@ -90,4 +81,4 @@ def similarity_score(weights: Path, pairs: Path) -> tuple[float, int]:
     scores, first, second = read_pairs(pairs)
     vectors = sentence_vectors(weights, [*first, *second])
     cosine = (vectors[: len(first)] * vectors[len(first) :]).sum(axis=1)
-    return spearman(cosine.astype(np.float64), scores), len(scores)
+    return spearman(cosine.astype(np.float64), scores) or 0.0, len(scores)

@@ -13,6 +13,7 @@ from ..nn.packing import Packing
 from ..tokenization.pieces import bounds_of
 from ..tokenization.sequences import Sequences
 from .doc_batch import DocBatch
+from .segments import segment_mean
 
 # Positions per forward pass in prediction: large enough to fill the cores, small enough for the
 # activations of one feed-forward layer to stay near the cache.
@@ -24,6 +25,7 @@ class View(NamedTuple):
 
     kind (str): "tokens" (N, W): the mean of each token's pieces, zeros where it has none;
         "pieces" (T, W); "cls" (B, W): the state of the first special piece, averaged over windows;
+        "mean" (B, W): the mean over all positions, special pieces included;
         "none": nothing, for a listener that only knows the way to the encoder.
     layer (int): -1 for the encoder's output, 0 for the embeddings, k for the output of block k.
     """
@@ -114,7 +116,11 @@ class DocEncoder(nn.Module):
 
     def _read(self, batch: DocBatch, states: Tensor, kind: str) -> Tensor:
         if kind == "cls":
-            return _mean_by_doc(batch, states)
+            first = states.index_select(0, _index(batch.sequence_starts, states))
+            return segment_mean(first, _index(batch.sequence_doc, states), batch.n_docs)
+        if kind == "mean":
+            owner = np.repeat(batch.sequence_doc, batch.sequence_lengths)
+            return segment_mean(states, _index(owner, states), batch.n_docs)
         pieces = states.index_select(0, _index(batch.piece_rows, states))  # (T, W)
         return pieces if kind == "pieces" else _pool_tokens(batch, pieces)
 
@@ -147,15 +153,6 @@ def _pool_tokens(batch: DocBatch, pieces: Tensor) -> Tensor:
     others = pieces.index_select(0, _index(batch.token_first[token] + 1 + offset, pieces))
     scale = torch.from_numpy((counts > 0) / np.maximum(counts, 1)).to(pieces)
     return rows.index_add(0, _index(token, pieces), others) * scale.unsqueeze(1)
-
-
-def _mean_by_doc(batch: DocBatch, states: Tensor) -> Tensor:
-    """Mean of the first rows of each doc's sequences (B, W)."""
-    first = states.index_select(0, _index(batch.sequence_starts, states))
-    counts = np.bincount(batch.sequence_doc, minlength=batch.n_docs)
-    summed = states.new_zeros((batch.n_docs, states.shape[1]))
-    summed = summed.index_add(0, _index(batch.sequence_doc, states), first)
-    return summed / torch.from_numpy(counts).to(states).unsqueeze(1)
 
 
 def _index(array: np.ndarray, like: Tensor) -> Tensor:

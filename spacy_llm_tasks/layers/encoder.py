@@ -261,7 +261,7 @@ def window_of(model: Model) -> int:
 
 def _split(tensor: Tensor, view: View, batch: Any) -> list[Floats2d]:
     """Cut the rows of a view into one array per doc."""
-    if view.kind == "cls":
+    if view.kind in ("cls", "mean"):
         lengths = np.ones(batch.n_docs, dtype=np.int64)
     else:
         lengths = batch.token_lengths if view.kind == "tokens" else batch.piece_lengths

@@ -60,7 +60,7 @@ class Listener(Tok2VecListener):
 def build_listener_v1(
     upstream: str = "*",
     width: int | None = None,
-    output: Literal["tokens", "pieces", "cls"] = "tokens",
+    output: Literal["tokens", "pieces", "cls", "mean"] = "tokens",
     layer: int = -1,
     grad_factor: float = 1.0,
 ) -> Model[list[Doc], list[Floats2d]]:
@@ -68,7 +68,8 @@ def build_listener_v1(
 
     upstream (str): Name of the encoder component, or "*" for any.
     width (int): Width of the rows; null takes it from the encoder.
-    output (str): "tokens": a row per token; "pieces": a row per piece; "cls": one row per doc.
+    output (str): "tokens": a row per token; "pieces": a row per piece; "cls" or "mean"
+        (over all pieces, special ones included): one row per doc.
     layer (int): -1 for the encoder's output, 0 for its embeddings, k for block k.
     grad_factor (float): Factor on the gradient that this head sends to the encoder. Losses of
         different tasks have different sizes: where several heads train one encoder, this keeps one

@@ -131,8 +131,7 @@ def forward(
     docs, plan, texts = given if isinstance(given, HeadInput) else HeadInput(given)
     shim, tok2vec = shim_of(model), model.get_ref("tok2vec")
     rows, backprop_rows = _read_docs(model, docs, is_train)
-    batch = _batch(rows, docs, model.attrs["features"], shim.device)
-    batch = replace(batch, plan=plan)
+    batch = replace(_batch(model, rows, docs), plan=plan)
     backprop_texts = None
     if texts:
         encoded, backprop_texts = encode(tok2vec, texts, is_train=is_train)
@@ -165,7 +164,7 @@ def _read_docs(
     model: Model, docs: Sequence[Doc], is_train: bool
 ) -> tuple[Sequence[Floats2d], Callable | None]:
     tok2vec = model.get_ref("tok2vec")
-    if model.attrs["reads_docs"]:
+    if model.attrs["reads_docs"] and docs:
         return tok2vec(docs, is_train)
     return [model.ops.alloc2f(0, tok2vec.get_dim("nO")) for _ in docs], None
 
@@ -174,9 +173,12 @@ def _gradient(rows: Tensor) -> Tensor:
     return torch.zeros_like(rows) if rows.grad is None else rows.grad
 
 
-def _batch(
-    rows: Sequence[Floats2d], docs: Sequence[Doc], attrs: list[int | str], device: torch.device
-) -> HeadBatch:
+def _batch(model: Model, rows: Sequence[Floats2d], docs: Sequence[Doc]) -> HeadBatch:
+    attrs, device = model.attrs["features"], shim_of(model).device
+    if not docs:
+        none = np.zeros(0, dtype=np.int64)
+        nothing = torch.zeros((0, model.get_ref("tok2vec").get_dim("nO")), device=device)
+        return HeadBatch(nothing, none, None, none)
     xp_rows = [xp2torch(r, device=device) for r in rows]
     lengths = np.fromiter((len(r) for r in rows), dtype=np.int64, count=len(docs))
     token_lengths = np.fromiter((len(doc) for doc in docs), dtype=np.int64, count=len(docs))

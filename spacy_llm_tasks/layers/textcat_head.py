@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .checks import at_least, rate
+from .segments import segment_max, segment_mean, segment_softmax
 from .task_head import HeadBatch, task_model
 from .views import ask_for
 
@@ -87,16 +88,14 @@ class TextCatHead(nn.Module):
         return scores
 
     def _pool(self, batch: HeadBatch) -> Tensor:
-        rows, docs = batch.rows, batch.row_docs
-        pooled = rows.new_zeros((len(batch.lengths), rows.shape[1]))
+        rows, docs, n_docs = batch.rows, batch.row_docs, len(batch.lengths)
         if self.pooling == "max":
-            index = docs.unsqueeze(1).expand_as(rows)
-            return pooled.scatter_reduce(0, index, rows, "amax", include_self=False)
-        if self.attention is not None:
-            weights = segment_softmax(self.attention(rows).squeeze(1), docs, len(batch.lengths))
-            return pooled.index_add(0, docs, rows * weights.unsqueeze(1))
-        counts = torch.from_numpy(batch.lengths).to(rows).clamp(min=1).unsqueeze(1)
-        return pooled.index_add(0, docs, rows) / counts
+            return segment_max(rows, docs, n_docs)
+        if self.attention is None:
+            return segment_mean(rows, docs, n_docs)
+        weights = segment_softmax(self.attention(rows).squeeze(1), docs, n_docs)
+        zeros = rows.new_zeros((n_docs, rows.shape[1]))
+        return zeros.index_add(0, docs, rows * weights.unsqueeze(1))
 
     def _ngrams(self, batch: HeadBatch) -> tuple[Tensor, Tensor]:
         """Buckets of all n-grams of the batch, doc by doc, and where each doc's begin."""
@@ -114,21 +113,6 @@ class TextCatHead(nn.Module):
         buckets = (torch.cat(grams)[order] >> 20) % N_BUCKETS
         offsets = torch.searchsorted(owner, torch.arange(len(lengths), device=owner.device))
         return buckets, offsets
-
-
-def segment_softmax(values: Tensor, segments: Tensor, n_segments: int) -> Tensor:
-    """Softmax within runs.
-
-    values (Tensor): (N,) scores.
-    segments (Tensor): (N,) int64, the segment of each.
-    n_segments (int): How many there are.
-    RETURNS (Tensor): (N,) weights that sum to 1 in each segment.
-    """
-    top = values.new_full((n_segments,), -torch.inf)
-    top = top.scatter_reduce(0, segments, values.detach(), "amax")
-    exponents = (values - top[segments]).exp()
-    total = values.new_zeros(n_segments).index_add(0, segments, exponents)
-    return exponents / total[segments]
 
 
 def build_textcat_head_v1(

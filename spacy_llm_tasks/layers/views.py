@@ -12,7 +12,7 @@ def ask_for(tok2vec: Model, kind: str) -> None:
     """Make the upstream of a head give another kind of rows.
 
     tok2vec (Model): The head's upstream: one of our listeners, or an encoder of its own.
-    kind (str): "pieces", "cls", or "none" for a head that reads texts of its own only.
+    kind (str): "pieces", "cls", "mean", or "none" for a head that reads texts of its own only.
     RAISES (ValueError): if the upstream is another library's and has no such rows.
     """
     found = False

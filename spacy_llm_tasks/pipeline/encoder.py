@@ -210,7 +210,7 @@ class EncoderComponent(Tok2Vec):
     def _read(self, docs: Sequence[Doc]) -> tuple[Views, Callable[[Gradients], None]]:
         """The pass over the docs of an update, if anybody reads it."""
         if self.listeners and all(_view_of(listener) == NONE for listener in self.listeners):
-            return {}, ignore
+            return {}, _no_pass
         rows, backward = update_views(self.model, docs, self.views)
         # A component that annotates later in this update finds its rows without another pass.
         self.set_annotations(docs, rows)
@@ -384,6 +384,10 @@ class _PendingUpdate:
         if backward is not None and self.gradients:
             backward(self.gradients)
         self.gradients = {}
+
+
+def _no_pass(gradients: Gradients) -> None:
+    """The way back through a pass that nobody needed."""
 
 
 def _no_update() -> None:

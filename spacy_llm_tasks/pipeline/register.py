@@ -20,6 +20,7 @@ def register_task(
     assigns: Sequence[str] = (),
     requires: Sequence[str] = (),
     score_weights: dict[str, float | None] | None = None,
+    pipe: type[TaskPipe] = TaskPipe,
 ) -> Callable[[type[Task]], type[Task]]:
     """Make a spaCy factory of a task class.
 
@@ -28,6 +29,7 @@ def register_task(
     scorer (dict): Default config of the scorer; None scores by the task's own `score`.
     assigns, requires (Sequence[str]): Attributes, as for `Language.factory`.
     score_weights (dict): Default weights of the scores, None to leave one out of the table.
+    pipe (type[TaskPipe]): The component's class, for a task with methods of its own to offer.
     RETURNS (Callable): A decorator for a dataclass derived from `Task`.
     """
 
@@ -43,20 +45,22 @@ def register_task(
             assigns=list(assigns),
             requires=list(requires),
             default_score_weights=score_weights or {},
-            func=_factory_function(task_class, settings),
+            func=_factory_function(task_class, settings, pipe),
         )
         return task_class
 
     return register
 
 
-def _factory_function(task_class: type[Task], settings: Sequence[Any]) -> Callable:
+def _factory_function(
+    task_class: type[Task], settings: Sequence[Any], pipe: type[TaskPipe]
+) -> Callable:
     """A factory with one argument per setting, so that spaCy checks and documents each by name."""
 
     def make(
         nlp: Language, name: str, model: Model, scorer: Callable | None, **config: Any
     ) -> TaskPipe:
-        return TaskPipe(nlp.vocab, model, name, task=task_class(**config), scorer=scorer)
+        return pipe(nlp.vocab, model, name, task=task_class(**config), scorer=scorer)
 
     # Resolved, since under `from __future__ import annotations` they are strings, unchecked.
     types = get_type_hints(task_class)

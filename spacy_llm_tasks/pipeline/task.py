@@ -14,7 +14,7 @@ for every task. `register_task` makes a spaCy factory of it:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -32,10 +32,13 @@ class Task(ABC):
 
     labels (Tuple[str]): The labels, in the order of the logits.
     learned (Dict[str, Any]): What initialisation and calibration found out; JSON types only.
+    run (Callable[[HeadInput], Tensor]): Runs the head without a graph, for a task that is asked
+        something outside the pipeline's own pass, or whose score needs more than the docs.
     """
 
     labels: tuple[str, ...] = field(default=(), init=False)
     learned: dict[str, Any] = field(default_factory=dict, init=False)
+    run: Callable[[HeadInput], Tensor] = field(init=False, repr=False, compare=False)
 
     #: Whether the task can do without labels (a head of fixed size).
     needs_labels: ClassVar[bool] = True

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..errors import Errors
 from ..layers.listener import require_read
 from ..layers.shim import TorchShim
-from ..layers.task_head import build_head, shim_of
+from ..layers.task_head import HeadInput, build_head, shim_of
 from .groups import bounded_groups
 from .task import Task
 
@@ -51,6 +51,7 @@ class TaskPipe(TrainablePipe):
         """Show the task what was saved, and the head what the task has learned."""
         self.task.labels = tuple(self.cfg["labels"])
         self.task.learned = self.cfg["learned"]
+        self.task.run = self.run
         if self._shim.is_built:
             self.task.configure(self._shim.module)
 
@@ -107,9 +108,17 @@ class TaskPipe(TrainablePipe):
             predictions.extend(self.task.decode(logits, group))
         return predictions
 
+    def run(self, inputs: HeadInput) -> Tensor:
+        """Run the head without a graph.
+
+        inputs (HeadInput): Docs, texts or both.
+        RETURNS (Tensor): What the head returns.
+        """
+        return self.model.predict(inputs)
+
     def _logits(self, docs: Sequence[Doc]) -> Iterator[tuple[list[Doc], Tensor]]:
         for group in bounded_groups(docs, len, TOKENS_PER_GROUP):
-            yield group, self.model.predict(self.task.inputs(group))
+            yield group, self.run(self.task.inputs(group))
 
     def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Any]) -> None:
         """Write predictions to their docs."""

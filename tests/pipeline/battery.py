@@ -36,6 +36,14 @@ class Case:
     def head(self) -> str:
         return list(self.heads)[-1]
 
+    @property
+    def reads_docs(self) -> bool:
+        return "markers" not in self.id
+
+    @property
+    def has_labels(self) -> bool:
+        return "similarity" not in self.head
+
     def build(self, tokenizer: Path) -> Language:
         nlp = toys.empty_pipeline(tokenizer)
         for name, (factory, config) in self.heads.items():
@@ -64,7 +72,20 @@ VARIANTS: dict[str, dict[str, tuple[dict[str, Any], tuple[str, ...]]]] = {
     "trf_textcat": {
         "multilabel-cls": ({"exclusive": False, **_textcat("cls")}, ()),
     },
+    "trf_relation": {
+        "exclusive-markers": ({"exclusive": True, "model": {"mode": "markers"}}, ()),
+    },
+    "trf_similarity": {
+        "angle-weighted": (
+            {"objective": "angle", "model": {"pooling": "weighted", "vector_width": 8}},
+            (),
+        ),
+    },
 }
+# Settings of the plain case, for a task whose default head has no weights of its own to train.
+SETTINGS: dict[str, dict[str, Any]] = {"trf_similarity": {"model": {"vector_width": 8}}}
+# What has to stand before a task: relations are between entities that something must find.
+BEFORE = {"trf_relation": "trf_ner"}
 
 # Cheap variants that only need to learn and to survive saving.
 POOLINGS = {pooling: _textcat(pooling) for pooling in ("max", "attention", "pieces")}
@@ -84,9 +105,13 @@ def cases() -> tuple[Case, ...]:
     for factory in sorted(set(task_factories())):
         weights = nlp.get_factory_meta(factory).default_score_weights
         scores = tuple(key for key, weight in weights.items() if weight)
-        found.append(Case(factory, {factory: (factory, {})}, scores))
+        before = BEFORE.get(factory)
+        heads = {before: (before, {})} if before else {}
+        plain = {factory: (factory, SETTINGS.get(factory, {}))}
+        found.append(Case(factory, heads | plain, scores))
         for name, (config, own) in VARIANTS.get(factory, {}).items():
-            found.append(Case(f"{factory}-{name}", {factory: (factory, config)}, own or scores))
+            heads_of = heads | {factory: (factory, config)}
+            found.append(Case(f"{factory}-{name}", heads_of, own or scores))
     return tuple(found)
 
 

@@ -19,7 +19,10 @@ from tokenizers import BertWordPieceTokenizer
 from torch import nn
 
 import spacy_llm_tasks.pipeline.ner
+import spacy_llm_tasks.pipeline.relation
+import spacy_llm_tasks.pipeline.similarity
 import spacy_llm_tasks.pipeline.textcat  # noqa: F401  (their import registers the factories)
+from spacy_llm_tasks.annotations import set_pair, set_questions, set_relations
 from spacy_llm_tasks.layers.task_head import task_model
 from spacy_llm_tasks.pipeline.register import register_task
 from spacy_llm_tasks.pipeline.task import Task
@@ -58,6 +61,13 @@ TAGS = [
     "ADV VERB NAME NAME VERB NAME PREP DET NOUN PUNCT".split(),
 ]
 CATS = [{"story": 1.0, "question": 0.0}, {"story": 0.0, "question": 1.0}]
+# Rows: relations as (number of the head entity, number of the tail entity, label).
+RELATIONS = [[(0, 1, "FROM"), (0, 2, "TO")], [(0, 1, "FROM")]]
+PAIRS = [("Every spring Marta goes to the bay .", 0.9), ("The bay is old .", 0.1)]
+QUESTIONS = [
+    [("a", "Where does Marta sail to ?", [("Lorne Bay", 37)]), ("b", "Who is Ivo ?", [])],
+    [("c", "Who left ?", [("Ivo Brandt", 8)])],
+]
 # Two trees that name their words' heads by distance from the token.
 HEADS = [[3, 3, 1, 3, 3, 4, 3, 8, 6, 10, 3, 3], [4, 4, 4, 2, 4, 4, 4, 8, 6, 4]]
 DEPS = [
@@ -98,6 +108,9 @@ def gold_doc(nlp: Language, index: int) -> Doc:
     doc.ents = [Span(doc, a, z, label=label) for a, z, label in ENTS[index]]
     doc.cats = dict(CATS[index])
     doc.spans["sc"] = list(doc.ents)
+    set_relations(doc, [(doc.ents[h], doc.ents[t], label) for h, t, label in RELATIONS[index]])
+    set_pair(doc, PAIRS[index])
+    set_questions(doc, QUESTIONS[index])
     outer = Span(doc, ENTS[index][0][0], ENTS[index][-1][1], label="JOURNEY")
     doc.spans["trf_ner"] = [*doc.ents, outer]
     return doc
@@ -153,6 +166,11 @@ def snapshot(doc: Doc) -> dict[str, Any]:
         "cats": {k: float(v) for k, v in doc.cats.items()},
         "spans": groups,
         "tensor": torch.as_tensor(doc.tensor).tolist(),
+        "relations": [
+            [[h.start, h.end, h.label_], [t.start, t.end, t.label_], label, score]
+            for h, t, label, score in doc._.relations
+        ],
+        "embedding": [] if doc._.embedding is None else doc._.embedding.tolist(),
         "shout": doc.user_data.get("toy.shout"),
     }
 
