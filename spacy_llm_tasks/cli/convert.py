@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @friendly()
 def command(
-    input: Annotated[Path, typer.Argument(help="File to read (for markup also a folder).")],
+    input: Annotated[Path, typer.Argument(help="File to read; for markup and brat also a folder.")],
     output: Annotated[Path, typer.Argument(help="File to write: name.spacy or name.jsonl.")],
     format: Annotated[
         str,
@@ -23,7 +23,8 @@ def command(
             "--format",
             "-f",
             help="columns (a token and its tag a line), labels (a text and its label a line), "
-            "jsonl, markup, spacy, or auto: by the name, else by what stands in the file.",
+            "semeval2010, conll04, tool-jsonl, brat (relations), squad (questions), pairs "
+            "(sentence pairs), jsonl, markup, spacy, or auto: by the layout and the name.",
         ),
     ] = "auto",
     lang: Annotated[
@@ -62,7 +63,7 @@ def command(
             "different values."
         ),
     ] = "auto",
-    header: Annotated[str, typer.Option(help="labels: yes, no or auto.")] = "auto",
+    header: Annotated[str, typer.Option(help="labels, pairs: yes, no or auto.")] = "auto",
     text_column: Annotated[
         str, typer.Option(help="labels: position or header name of the text, with --label-column.")
     ] = "",
@@ -91,17 +92,46 @@ def command(
         str,
         typer.Option(help="jsonl: entities go to doc.spans[KEY], where they may overlap."),
     ] = "",
+    first_column: Annotated[
+        str,
+        typer.Option(
+            help="pairs: position (from 0) or header name of the first sentence, with "
+            "--second-column. Not needed for the layout of the STS benchmark, a header that says "
+            "sentence1 and sentence2, or files of two or three columns."
+        ),
+    ] = "",
+    second_column: Annotated[
+        str, typer.Option(help="pairs: position or header name of the second sentence.")
+    ] = "",
+    score_column: Annotated[
+        str,
+        typer.Option(
+            help="pairs: position or header name of the score; without one, pairs belong together "
+            "(score 1)."
+        ),
+    ] = "",
+    score_max: Annotated[
+        float,
+        typer.Option(
+            help="pairs: the score of sentences that mean the same; scores are divided by it. 0: "
+            "5 in the layout of the STS benchmark, else 1 if no score is higher."
+        ),
+    ] = 0.0,
     limit: Annotated[int, typer.Option(help="Stop after so many documents; 0 for all.")] = 0,
     hold_out: Annotated[
         Path | None,
-        typer.Option(help="Write every --every-th document (the first included) to this file."),
+        typer.Option(
+            help="Write every --every-th document (the first included) to this file. In a set "
+            "that numbers its examples (semeval2010) those whose number --every divides."
+        ),
     ] = None,
     every: Annotated[int, typer.Option(help="See --hold-out.")] = 10,
 ) -> None:
     """Convert a data set to what training reads, and count what could not be used.
 
-    A file of tokens and tags (CoNLL and the like), of labelled texts (TSV, CSV), of hand-written
-    markup, or the project's JSONL becomes a .spacy file, and a .spacy file becomes JSONL:
+    A file of tokens and tags (CoNLL and the like), of labelled texts (TSV, CSV), of relations, of
+    questions, of sentence pairs, of hand-written markup, or the project's JSONL becomes a .spacy
+    file, and a .spacy file becomes JSONL:
 
         convert train.conll corpus/train.spacy
 
@@ -109,12 +139,23 @@ def command(
 
         convert resume.bmes corpus/train.spacy --lang zh --spaces none
 
+        convert TRAIN_FILE.TXT corpus/train.spacy --hold-out corpus/dev.spacy --every 10
+
+        convert annotated-with-brat/ corpus/train.spacy
+
+        convert squad.json corpus/train.spacy
+
+        convert sick.tsv corpus/train.spacy --format pairs --first-column sentence_A
+        --second-column sentence_B --score-column relatedness_score --score-max 5
+
         convert corpus/train.spacy train.jsonl
 
-    Ill-formed tags, entities that do not fit the tokens, texts without labels: everything that was
-    repaired or left out is counted by kind, with the first places as file:line.
+    Ill-formed tags, entities that do not fit the tokens, texts without labels, answers that are not
+    where they should be: everything that was repaired or left out is counted by kind, with the
+    first places as file:line.
     """
     from ..corpora.formats import Options, read_any
+    from ..corpora.hold_out import split_docs
     from ..corpora.report import Report
     from ..corpora.summary import as_text, summarize
     from ..errors import Errors
@@ -147,6 +188,10 @@ def command(
         labels=labels,
         align=align,
         spans_key=spans_key,
+        first_column=first_column,
+        second_column=second_column,
+        score_column=score_column,
+        score_max=score_max,
     )
     docs: list[Doc] = []
     for doc in read_any(input, options, report):
@@ -157,10 +202,7 @@ def command(
         typer.echo(as_text(summarize(docs), report), err=True)
         reasons = ", ".join(f"{n} x {reason}" for reason, n in report.unusable.most_common())
         raise ValueError(Errors.E318.format(path=input, reasons=reasons or "no documents"))
-    parts = [docs] if hold_out is None else [[], []]
-    if hold_out is not None:
-        for i, doc in enumerate(docs):
-            parts[i % every == 0].append(doc)
+    parts = [docs] if hold_out is None else [*split_docs(docs, every)]
     for path, part in zip(outputs, parts, strict=True):
         _write(path, part, report, spans_key)
     typer.echo(as_text(summarize(docs), report))

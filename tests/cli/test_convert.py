@@ -85,6 +85,131 @@ def test_every_nth_document_is_held_out(convert, tmp_path):
     assert len(docs_of(target)) == 2
 
 
+def test_numbered_examples_are_held_out_by_their_number(convert, tmp_path):
+    one = '{0}\t"The <e1>lid</e1> of pot {0} <e2>rusts</e2>."\nOther\nComment:\n\n'
+    held = tmp_path / "dev.spacy"
+    text = "".join(one.format(number) for number in (7, 8, 9, 12, 13))
+    result, target = convert(text, "--hold-out", str(held), "--every", "4")
+    assert result.exit_code == 0, result.output
+    assert [doc[4].text for doc in docs_of(held)] == ["8", "12"]
+    assert [doc[4].text for doc in docs_of(target)] == ["7", "9", "13"]
+
+
+SEMEVAL = '1\t"The <e1>frost</e1> and a <e2>crack</e2>."\nCause-Effect(e2,e1)\nComment: x\n'
+CONLL04 = (
+    "#doc 4\n0\tInes\tB-Peop\t['Live_In']\t[2]\n1\tin\tO\t['N']\t[1]\n2\tOban\tB-Loc\t['N']\t[2]\n"
+)
+TOOL = {
+    "text": "Ines in Oban.",
+    "spans": [
+        {"start": 0, "end": 4, "label": "PER"},
+        {"start": 8, "end": 12, "label": "LOC"},
+    ],
+    "tokens": [
+        {"text": text, "ws": text in ("Ines", "in")} for text in ("Ines", "in", "Oban", ".")
+    ],
+    "relations": [{"head": 2, "child": 0, "label": "HOME_OF"}],
+}
+BRAT = "T1\tPER 0 4\tInes\nT2\tLOC 8 12\tOban\nR1\tHOME_OF Arg1:T2 Arg2:T1\n"
+QAS = [
+    {"id": "a", "question": "Who?", "answers": [{"text": "Ines", "answer_start": 0}] * 2},
+    {"id": "b", "question": "Why?", "answers": [], "is_impossible": True},
+]
+SQUAD = {"data": [{"paragraphs": [{"context": "Ines in\r\nOban \U0001f600", "qas": QAS}]}]}
+HOME = {"head": 1, "tail": 0, "label": "HOME_OF"}
+
+
+@pytest.mark.parametrize(
+    "name, text, wanted",
+    [
+        (
+            "train.txt",
+            SEMEVAL,
+            {
+                "text": "The frost and a crack.",
+                "ents": [[4, 9, "ENTITY"], [16, 21, "ENTITY"]],
+                "relations": [{"head": 1, "tail": 0, "label": "Cause-Effect"}],
+            },
+        ),
+        (
+            "a.conll",
+            CONLL04,
+            {
+                "text": "Ines in Oban ",
+                "ents": [[0, 4, "Peop"], [8, 12, "Loc"]],
+                "relations": [{"head": 0, "tail": 1, "label": "Live_In"}],
+            },
+        ),
+        (
+            "a.jsonl",
+            json.dumps(TOOL),
+            {
+                "text": "Ines in Oban.",
+                "ents": [[0, 4, "PER"], [8, 12, "LOC"]],
+                "relations": [HOME],
+            },
+        ),
+        (
+            "a.ann",
+            BRAT,
+            {
+                "text": "Ines in Oban.\n",
+                "ents": [[0, 4, "PER"], [8, 12, "LOC"]],
+                "relations": [HOME],
+            },
+        ),
+        (
+            "a.json",
+            json.dumps(SQUAD),
+            {
+                "text": "Ines in\r\nOban \U0001f600",
+                "questions": [
+                    {"id": "a", "question": "Who?", "answers": [{"text": "Ines", "start": 0}] * 2},
+                    {"id": "b", "question": "Why?", "answers": []},
+                ],
+            },
+        ),
+        (
+            "a.tsv",
+            "news\twire\t2031\t0001\t1.25\tRain fell.\tTea is warm.\n",
+            {"text": "Rain fell.", "pair": {"text": "Tea is warm.", "score": 0.25}},
+        ),
+    ],
+)
+def test_all_facts_go_to_docs_to_jsonl_and_back(convert, tmp_path, name, text, wanted):
+    (tmp_path / "a.txt").write_text("Ines in Oban.\n")  # brat's text
+    result, target = convert(text, name=name)
+    assert result.exit_code == 0, result.output
+    assert "unusable" not in result.output and "repaired" not in result.output
+    for source, goal in (("out.spacy", "x.jsonl"), ("x.jsonl", "y.spacy"), ("y.spacy", "z.jsonl")):
+        result, path = convert(None, name=source, output=goal)
+        assert result.exit_code == 0, result.output
+        if goal.endswith("jsonl"):
+            assert [json.loads(line) for line in path.read_text("utf-8").splitlines()] == [wanted]
+
+
+def test_options_of_pairs(convert):
+    text = "3\tRain fell.\tx\tIt rained.\n"
+    columns = ("--first-column", "1", "--second-column", "3", "--score-column", "0")
+    result, target = convert(text, "--format", "pairs", *columns, "--score-max", "4")
+    assert result.exit_code == 0, result.output
+    assert [tuple(doc._.pair) for doc in docs_of(target)] == [("It rained.", 0.75)]
+    result, _ = convert(text, "--format", "pairs", *columns)
+    assert result.exit_code == 1 and "E341" in result.output and "--score-max" in result.output
+
+
+def test_a_folder_of_brat(convert, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.txt").write_text("Ines in Oban.")
+    (folder / "a.ann").write_text(BRAT + "E1\tBirth:T1\n")
+    result, target = convert(None, name="in")
+    assert result.exit_code == 0, result.output
+    assert [ent.text for ent in docs_of(target)[0].ents] == ["Ines", "Oban"]
+    assert "HOME_OF 1" in [row.removeprefix("relations ") for row in rows(result)]
+    assert any("a.ann:4: E1" in line for line in rows(result))
+
+
 def test_chinese_characters_without_spaces(convert):
     result, target = convert(
         "\u4e2d B-LOC\n\u56fd E-LOC\n", "--lang", "en", "--spaces", "none", name="a.bmes"
