@@ -382,6 +382,11 @@ class Errors(metaclass=_ErrorsWithCodes):
         "same_sentence is set, but the doc has no sentence boundaries. Add a component such as "
         "'sentencizer' before this one."
     )
+    E434 = (
+        "{n_docs} docs but {n_questions} questions. Give for each doc one question, or one list of "
+        "questions."
+    )
+    E435 = "A question is empty. Leave it out, or ask something."
 
     # 5xx: training and the command line
     E501 = "Optimizer setting {name} = {value} is out of range, expected {low} to {high}."

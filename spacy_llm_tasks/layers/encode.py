@@ -31,7 +31,8 @@ class Encoded(NamedTuple):
 
 
 Backprop = Callable[[Tensor], None]
-Inputs = Sequence[str] | Sequence[tuple[str, str]]
+# Texts, pairs of texts, or what `layout` made of them before.
+Inputs = Sequence[str] | Sequence[tuple[str, str]] | Sequences
 
 
 def encode(tok2vec: Model, inputs: Inputs, *, is_train: bool = False) -> tuple[Encoded, Backprop]:
@@ -39,19 +40,40 @@ def encode(tok2vec: Model, inputs: Inputs, *, is_train: bool = False) -> tuple[E
 
     tok2vec (Model): The head's upstream.
     inputs (Sequence): Texts, or pairs of texts: the first is repeated, the second is read in
-        overlapping windows where the pair is too long for the encoder.
+        overlapping windows where the pair is too long for the encoder. Or their `layout`.
     is_train (bool): Whether gradients will come back. Call it in an `update`, after the encoder's
         own: an encoder that has not been updated in this step is frozen, and learns nothing here.
     RETURNS (tuple): The rows, and a function that takes their gradient (R, W).
     RAISES (ValueError): if the upstream is another library's, or no encoder is linked to it.
     """
+    node = _way_in(tok2vec)
+    if isinstance(node, Listener):
+        return node.encoder.encode(inputs, is_train=is_train, listener=node)
+    return update_texts(node, inputs) if is_train else (predict_texts(node, inputs), ignore)
+
+
+def layout(tok2vec: Model, inputs: Inputs) -> Sequences:
+    """Lay texts or pairs out as the encoder of a head will read them, without reading them yet: for
+    a task that must know where an answer stands before it is scored.
+
+    tok2vec (Model): The head's upstream.
+    inputs (Sequence): Texts or pairs.
+    RETURNS (Sequences): The layout; `encode` takes it, or parts of it, in the place of the texts.
+    RAISES (ValueError): as `encode`.
+    """
+    node = _way_in(tok2vec)
+    return _lay_out(node.encoder.model if isinstance(node, Listener) else node, inputs)
+
+
+def _way_in(tok2vec: Model) -> Model:
+    """The listener or encoder layer of a head, the former linked to its encoder."""
     for node in tok2vec.walk():
         if isinstance(node, Listener):
             if node.encoder is None:
                 raise ValueError(Errors.E426.format(upstream=node.upstream_name))
-            return node.encoder.encode(inputs, is_train=is_train, listener=node)
+            return node
         if node.shims and isinstance(node.shims[0], EncoderShim):
-            return update_texts(node, inputs) if is_train else (predict_texts(node, inputs), ignore)
+            return node
     raise ValueError(Errors.E416.format(kind="texts or pairs", upstream=tok2vec.name))
 
 
@@ -89,5 +111,7 @@ def ignore(d_rows: Tensor) -> None:
 
 
 def _lay_out(model: Model, inputs: Inputs) -> Sequences:
+    if isinstance(inputs, Sequences):
+        return inputs
     tokenizer = shim_of(model).built_tokenizer
     return lay_out(inputs, tokenizer, max_length=window_of(model) + N_SPECIAL)

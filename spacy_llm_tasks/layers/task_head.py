@@ -30,7 +30,7 @@ class HeadInput(NamedTuple):
     docs (Sequence[Doc]): The docs of the shared pass.
     plan (Any): What the task worked out for the head, such as which pairs of spans to score.
     texts (Sequence): Texts, or pairs of texts, that the encoder reads for this head in a pass of
-        its own; None or empty for no such pass.
+        its own, or their layout; None or empty for no such pass.
     """
 
     docs: Sequence[Doc]
@@ -133,7 +133,7 @@ def forward(
     rows, backprop_rows = _read_docs(model, docs, is_train)
     batch = replace(_batch(model, rows, docs), plan=plan)
     backprop_texts = None
-    if texts:
+    if texts is not None and len(texts):
         encoded, backprop_texts = encode(tok2vec, texts, is_train=is_train)
         text_rows = encoded.rows.to(shim.device)
         batch = replace(batch, text_rows=text_rows, sequences=encoded.sequences)

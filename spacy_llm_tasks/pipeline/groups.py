@@ -1,28 +1,29 @@
-"""Buffers of docs in runs of a bounded size, so that a component's memory stays bounded."""
+"""Long lists in runs of a bounded size, so that a component's memory stays bounded."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
-from spacy.tokens import Doc
+Item = TypeVar("Item")
 
 
 def bounded_groups(
-    docs: Sequence[Doc], size_of: Callable[[Doc], int], limit: int
-) -> Iterator[list[Doc]]:
-    """Cut docs into runs, in order; a doc that is larger than the limit makes a run of its own.
+    items: Sequence[Item], size_of: Callable[[Item], int], limit: int
+) -> Iterator[list[Item]]:
+    """Cut a list into runs, in order; an item larger than the limit makes a run of its own.
 
-    docs (Sequence[Doc]): The docs.
-    size_of (Callable): The size of a doc.
-    limit (int): The size that a run of several docs does not exceed.
-    YIELDS (List[Doc]): The runs.
+    items (Sequence[Item]): Docs, or whatever has a size.
+    size_of (Callable): The size of an item.
+    limit (int): The size that a run of several items does not exceed.
+    YIELDS (List[Item]): The runs.
     """
-    group: list[Doc] = []
+    group: list[Item] = []
     size = 0
-    for doc in docs:
-        added = size_of(doc)
+    for item in items:
+        added = size_of(item)
         if group and size + added > limit:
             yield group
             group, size = [], 0
-        group.append(doc)
+        group.append(item)
         size += added
     if group:
         yield group

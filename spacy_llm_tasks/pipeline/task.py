@@ -23,7 +23,9 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from torch import Tensor, nn
 
+from ..layers.encode import Inputs
 from ..layers.task_head import HeadInput
+from ..tokenization.sequences import Sequences
 
 
 @dataclass(kw_only=True)
@@ -34,11 +36,13 @@ class Task(ABC):
     learned (Dict[str, Any]): What initialisation and calibration found out; JSON types only.
     run (Callable[[HeadInput], Tensor]): Runs the head without a graph, for a task that is asked
         something outside the pipeline's own pass, or whose score needs more than the docs.
+    layout (Callable[[Inputs], Sequences]): Lays texts or pairs out as the encoder will read them.
     """
 
     labels: tuple[str, ...] = field(default=(), init=False)
     learned: dict[str, Any] = field(default_factory=dict, init=False)
     run: Callable[[HeadInput], Tensor] = field(init=False, repr=False, compare=False)
+    layout: Callable[[Inputs], Sequences] = field(init=False, repr=False, compare=False)
 
     #: Whether the task can do without labels (a head of fixed size).
     needs_labels: ClassVar[bool] = True

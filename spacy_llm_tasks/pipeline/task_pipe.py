@@ -16,9 +16,11 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from torch import Tensor
 
 from ..errors import Errors
+from ..layers.encode import Inputs, layout
 from ..layers.listener import require_read
 from ..layers.shim import TorchShim
 from ..layers.task_head import HeadInput, build_head, shim_of
+from ..tokenization.sequences import Sequences
 from .groups import bounded_groups
 from .task import Task
 
@@ -51,7 +53,7 @@ class TaskPipe(TrainablePipe):
         """Show the task what was saved, and the head what the task has learned."""
         self.task.labels = tuple(self.cfg["labels"])
         self.task.learned = self.cfg["learned"]
-        self.task.run = self.run
+        self.task.run, self.task.layout = self.run, self.layout
         if self._shim.is_built:
             self.task.configure(self._shim.module)
 
@@ -115,6 +117,10 @@ class TaskPipe(TrainablePipe):
         RETURNS (Tensor): What the head returns.
         """
         return self.model.predict(inputs)
+
+    def layout(self, inputs: Inputs) -> Sequences:
+        """RETURNS (Sequences): Texts or pairs laid out as the encoder will read them."""
+        return layout(self.model.get_ref("tok2vec"), inputs)
 
     def _logits(self, docs: Sequence[Doc]) -> Iterator[tuple[list[Doc], Tensor]]:
         for group in bounded_groups(docs, len, TOKENS_PER_GROUP):

@@ -8,7 +8,7 @@ https://arxiv.org/abs/1810.04805). What does not fit into one sequence is read i
 text of a pair is repeated in each, the last text moves through them in overlapping windows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,11 +49,35 @@ class Sequences:
     ends: Ints1d
     chosen: np.ndarray
 
+    def __len__(self) -> int:
+        """RETURNS (int): K, the number of sequences."""
+        return len(self.lengths)
+
     @property
     def bounds(self) -> Ints1d:
         """RETURNS (int64 array): sequence k owns the rows `bounds[k]:bounds[k + 1]`, its first row
         is that of `[CLS]`. *Shape: (K + 1,)*"""
         return bounds_of(self.lengths)
+
+
+    def parts(self, max_rows: int) -> "Iterator[Sequences]":
+        """Cut into runs of whole sequences of about `max_rows` positions each, the last of which
+        may pass it. YIELDS (Sequences): The runs; `item` keeps its numbers."""
+        bounds = self.bounds
+        run = (bounds[1:] - 1) // max_rows
+        cuts = [0, *(np.flatnonzero(np.diff(run)) + 1).tolist(), len(self.lengths)]
+        for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+            rows = slice(int(bounds[first]), int(bounds[last]))
+            yield Sequences(
+                self.ids[rows],
+                self.segments[rows],
+                self.lengths[first:last],
+                self.item[first:last],
+                self.part[rows],
+                self.starts[rows],
+                self.ends[rows],
+                self.chosen[rows],
+            )
 
 
 def lay_out(

@@ -38,14 +38,14 @@ class Case:
 
     @property
     def reads_docs(self) -> bool:
-        return "markers" not in self.id
+        return "markers" not in self.id and self.head != "trf_qa"
 
     @property
     def has_labels(self) -> bool:
-        return "similarity" not in self.head
+        return self.head not in ("trf_similarity", "trf_qa")
 
     def build(self, tokenizer: Path) -> Language:
-        nlp = toys.empty_pipeline(tokenizer)
+        nlp = toys.empty_pipeline(tokenizer, **ENCODERS.get(self.head, {}))
         for name, (factory, config) in self.heads.items():
             nlp.add_pipe(factory, name=name, config=config)
         return nlp
@@ -84,6 +84,8 @@ VARIANTS: dict[str, dict[str, tuple[dict[str, Any], tuple[str, ...]]]] = {
 }
 # Settings of the plain case, for a task whose default head has no weights of its own to train.
 SETTINGS: dict[str, dict[str, Any]] = {"trf_similarity": {"model": {"vector_width": 8}}}
+# An encoder with room for what a task reads.
+ENCODERS: dict[str, dict[str, Any]] = {"trf_qa": {"window": 30, "stride": 20}}
 # What has to stand before a task: relations are between entities that something must find.
 BEFORE = {"trf_relation": "trf_ner"}
 

@@ -40,6 +40,9 @@ every_case = pytest.mark.parametrize("case", cases(), ids=lambda case: case.id)
 every_task_with_labels = pytest.mark.parametrize(
     "case", [c for c in cases() if c.ours and c.has_labels], ids=lambda case: case.id
 )
+every_reader = pytest.mark.parametrize(
+    "case", [c for c in cases() if c.ours and c.reads_docs], ids=lambda case: case.id
+)
 every_task = pytest.mark.parametrize(
     "case", [case for case in cases() if case.ours], ids=lambda case: case.id
 )
@@ -318,7 +321,7 @@ def test_frozen_after_a_while(case, trained):
     assert encoder_bytes(nlp) != before
 
 
-@every_task
+@every_reader
 def test_frozen_encoder_that_does_not_annotate(case, tokenizer):
     nlp = case.build(tokenizer)
     toys.initialize(nlp)
@@ -400,9 +403,7 @@ def test_sourced(case, trained):
     assert same(predictions(other), expected)
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in cases() if c.ours and c.reads_docs], ids=lambda case: case.id
-)
+@every_reader
 def test_without_the_encoder(case, trained):
     nlp = copy.deepcopy(trained(case))
     other = spacy.blank("en")

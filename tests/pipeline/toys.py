@@ -19,6 +19,7 @@ from tokenizers import BertWordPieceTokenizer
 from torch import nn
 
 import spacy_llm_tasks.pipeline.ner
+import spacy_llm_tasks.pipeline.qa
 import spacy_llm_tasks.pipeline.relation
 import spacy_llm_tasks.pipeline.similarity
 import spacy_llm_tasks.pipeline.textcat  # noqa: F401  (their import registers the factories)
@@ -65,8 +66,8 @@ CATS = [{"story": 1.0, "question": 0.0}, {"story": 0.0, "question": 1.0}]
 RELATIONS = [[(0, 1, "FROM"), (0, 2, "TO")], [(0, 1, "FROM")]]
 PAIRS = [("Every spring Marta goes to the bay .", 0.9), ("The bay is old .", 0.1)]
 QUESTIONS = [
-    [("a", "Where does Marta sail to ?", [("Lorne Bay", 37)]), ("b", "Who is Ivo ?", [])],
-    [("c", "Who left ?", [("Ivo Brandt", 8)])],
+    [("a", "Marta sails to a bay ?", [("Lorne Bay", 35)]), ("b", "Why did Ivo leave ?", [])],
+    [("c", "Brandt and a word ?", [("without a word", 30)])],
 ]
 # Two trees that name their words' heads by distance from the token.
 HEADS = [[3, 3, 1, 3, 3, 4, 3, 8, 6, 10, 3, 3], [4, 4, 4, 2, 4, 4, 4, 8, 6, 4]]
@@ -78,7 +79,7 @@ DEPS = [
 # Docs of every odd shape; all of them go through one batch.
 ODD_TEXTS = ["", "   ", "\n", "Pell", "...", "Marta and Ivo met in Lorne Bay . " * 6, *TEXTS]
 
-# Spelled out, because a trained vocabulary differs from process to process: its ties fall by chance.
+# Spelled out, because a trained vocabulary differs between processes: its ties fall by chance.
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 LETTERS = "abcdefghijklmnopqrstuvwxyz.?"
 PIECES = """
