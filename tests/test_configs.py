@@ -15,14 +15,24 @@ import spacy_llm_tasks
 from spacy_llm_tasks.training.config_check import read_config
 
 FOLDER = Path(spacy_llm_tasks.__file__).parent / "configs"
-NAMES = ["ner.cfg", "tasks.cfg", "textcat.cfg", "textcat_multilabel.cfg"]
+NAMES = [
+    "ner.cfg",
+    "ner_relation.cfg",
+    "qa.cfg",
+    "relation.cfg",
+    "similarity.cfg",
+    "tasks.cfg",
+    "textcat.cfg",
+    "textcat_multilabel.cfg",
+]
 
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     nlp = spacy.blank("en")
-    DocBin(docs=[toys.gold_doc(nlp, i) for i in range(2)]).to_disk(folder / "two.spacy")
+    docs = [toys.gold_doc(nlp, i) for i in range(2)]
+    DocBin(docs=docs, store_user_data=True).to_disk(folder / "two.spacy")
     tokenizer = toys.save_tokenizer(folder / "tokenizer")
     return {
         "paths.train": str(folder / "two.spacy"),
@@ -34,7 +44,7 @@ def paths(tmp_path_factory):
 def sizes():
     return {
         f"components.transformer.model.{key}": value
-        for key, value in toys.ENCODER.items()
+        for key, value in {**toys.ENCODER, "window": 30, "stride": 20}.items()
         if not key.startswith("@")
     }
 

@@ -7,6 +7,7 @@ component, and stepped once, with the gradients of this pass and of the shared o
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -48,7 +49,8 @@ def encode(tok2vec: Model, inputs: Inputs, *, is_train: bool = False) -> tuple[E
     """
     node = _way_in(tok2vec)
     if isinstance(node, Listener):
-        return node.encoder.encode(inputs, is_train=is_train, listener=node)
+        encoded, backprop = node.encoder.encode(inputs, is_train=is_train, listener=node)
+        return encoded, partial(_scaled, backprop, node.grad_factor)
     return update_texts(node, inputs) if is_train else (predict_texts(node, inputs), ignore)
 
 
@@ -108,6 +110,10 @@ def update_texts(model: Model, inputs: Inputs) -> tuple[Encoded, Backprop]:
 
 def ignore(d_rows: Tensor) -> None:
     """The way back into an encoder that does not learn."""
+
+
+def _scaled(backprop: Backprop, factor: float, d_rows: Tensor) -> None:
+    backprop(d_rows if factor == 1.0 else d_rows * factor)
 
 
 def _lay_out(model: Model, inputs: Inputs) -> Sequences:

@@ -8,7 +8,7 @@ ignored, and, officially, 10 ways with the direction taken into account.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from spacy.scorer import PRFScore
@@ -83,6 +83,14 @@ def semeval_scores(gold: Sequence[str], predicted: Sequence[str | None]) -> dict
         "semeval_acc": sum(right) / len(right) if right else None,
         "semeval_per_type": official.per_type if official else None,
     }
+
+
+def make_semeval_scorer() -> Callable[..., dict[str, Any]]:
+    """`spacy_llm_tasks.semeval_scorer.v1`.
+
+    RETURNS (Callable): A scorer for components whose documents hold one relation at most.
+    """
+    return score_semeval
 
 
 def score_semeval(examples: Iterable[Example], **_settings: Any) -> dict[str, Any]:
