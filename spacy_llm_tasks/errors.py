@@ -244,6 +244,11 @@ class Errors(metaclass=_ErrorsWithCodes):
         "{path}: cannot tell which columns hold the two sentences ({reason}). Say so with "
         "--first-column and --second-column, and --score-column if there are scores."
     )
+    E350 = "A mixed corpus needs at least one reader. Name them in its 'corpora' block."
+    E351 = (
+        "The weight {weight} of {name!r} does not fit. Weights are above 0, and of corpora that are "
+        "there: {known}."
+    )
     E360 = (
         "{found!r} is not a label of this evaluation. Expected 'Other', or a relation with its "
         "direction, such as 'Cause-Effect(e1,e2)' or 'Cause-Effect(e2,e1)'."

@@ -26,7 +26,8 @@ def filled(text):
 
 
 def test_workflows_name_commands():
-    assert set(PROJECT["workflows"]) == {"all", "bench-ner", "bench-textcat"}
+    benches = {f"bench-{name}" for name in ("ner", "textcat", "relation", "similarity", "qa")}
+    assert set(PROJECT["workflows"]) == {"all", *benches}
     for steps in PROJECT["workflows"].values():
         assert set(steps) <= set(COMMANDS)
     assert PROJECT["workflows"]["all"][0] == "weights"
