@@ -52,13 +52,15 @@ def answer_loss(scores: Tensor, sequence: Tensor, open_rows: Tensor, gold: Tenso
     sequence (Tensor): (R,) int64, the sequence of each row.
     open_rows (Tensor): (R,) bool, rows that may be chosen: the text's pieces, and each sequence's
         first row for "no answer".
-    gold (Tensor): (R, 2) bool, right starts and ends, at least one of each in every sequence.
+    gold (Tensor): (R, 2) bool, right starts and ends. A sequence without any teaches nothing.
     RETURNS (Tensor): A scalar, the mean over sequences of both halves' mean.
     """
     n_sequences = int(sequence[-1]) + 1
     all_of_it = _log_sums(scores, sequence, open_rows.unsqueeze(1).expand_as(gold), n_sequences)
     right = _log_sums(scores, sequence, gold, n_sequences)
-    return (all_of_it - right).mean()
+    n_right = sequence.new_zeros(n_sequences).index_add(0, sequence, gold.any(dim=1).long())
+    taught = n_right > 0
+    return (all_of_it - right)[taught].sum() / (2 * taught.sum()).clamp(min=1)
 
 
 def _log_sums(scores: Tensor, sequence: Tensor, chosen: Tensor, n_sequences: int) -> Tensor:

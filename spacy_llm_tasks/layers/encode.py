@@ -87,6 +87,7 @@ def predict_texts(model: Model, inputs: Inputs) -> Encoded:
     RETURNS (Encoded): The rows.
     """
     sequences, shim = _lay_out(model, inputs), shim_of(model)
+    shim.count_pass()
     with shim.predicting():
         return Encoded(shim.encoder.read(sequences), sequences)
 
@@ -99,6 +100,7 @@ def update_texts(model: Model, inputs: Inputs) -> tuple[Encoded, Backprop]:
     RETURNS (tuple): The rows, and a function that adds their gradient to the weights' gradients.
     """
     sequences, shim = _lay_out(model, inputs), shim_of(model)
+    shim.count_pass()
     shim.training(model.attrs["dropout_rate"])
     rows = shim.encoder.read(sequences)
 
@@ -119,5 +121,10 @@ def _scaled(backprop: Backprop, factor: float, d_rows: Tensor) -> None:
 def _lay_out(model: Model, inputs: Inputs) -> Sequences:
     if isinstance(inputs, Sequences):
         return inputs
-    tokenizer = shim_of(model).built_tokenizer
-    return lay_out(inputs, tokenizer, max_length=window_of(model) + N_SPECIAL)
+    tokenizer, window = shim_of(model).built_tokenizer, window_of(model)
+    if not len(inputs) or not isinstance(inputs[0], str):
+        return lay_out(inputs, tokenizer, max_length=window + N_SPECIAL)
+    # Texts are cut into the windows that docs are cut into, so that equal ones have equal states.
+    repeated = window - min(model.attrs["stride"], window)
+    overlap = (repeated + 0.5) / window  # half a piece more: the share is rounded down again
+    return lay_out(inputs, tokenizer, max_length=window + N_SPECIAL, overlap=overlap)

@@ -15,7 +15,7 @@ from ..nn.config import TransformerConfig
 from ..nn.linear import set_precision
 from ..nn.precision import check as check_precision
 from ..tokenization.tokenizer import PieceTokenizer
-from . import trf_data
+from . import memory, trf_data
 from .doc_batch import prepare
 from .doc_encoder import TOKENS, DocEncoder, View
 from .shim import TorchShim
@@ -40,6 +40,13 @@ class EncoderShim(TorchShim):
         self.architecture = architecture
         self.precision = check_precision(precision)
         self.tokenizer: PieceTokenizer | None = None
+        self._n_passes = 0
+
+    def count_pass(self) -> None:
+        """Note that something was read: from time to time, free memory is given back."""
+        self._n_passes += 1
+        if self._n_passes % memory.PASSES == 0:
+            memory.give_back()
 
     def install(self, config: TransformerConfig, tokenizer: PieceTokenizer) -> DocEncoder:
         """Build the encoder of a config, which must agree with what the pipeline's config asked
@@ -212,6 +219,7 @@ def predict_views(model: Model, docs: Sequence[Doc], views: set[View]) -> Views:
     RETURNS (dict): For each view one array per doc, which owns its memory.
     """
     shim = shim_of(model)
+    shim.count_pass()
     with shim.predicting() as encoder:
         batch = _prepare(model, docs)
         tensors = encoder(batch, views)
@@ -231,6 +239,7 @@ def update_views(
     RETURNS (tuple): The rows, as for `predict_views`, and a function that takes, for each view, the
         gradients of everyone who read it, sums them and runs backward once.
     """
+    shim_of(model).count_pass()
     encoder = shim_of(model).training(model.attrs["dropout_rate"])
     batch = _prepare(model, docs)
     tensors = encoder(batch, views)

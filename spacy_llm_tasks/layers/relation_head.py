@@ -5,10 +5,10 @@
     z_i   = GELU(U [e_i; c_ij]),  z_j = GELU(V [e_j; c_ij])
     score = S GELU(M [z_i; z_j; z_i * z_j; distance])
 
-The context c_ij is what the pair itself looks for in the doc, as the localized context of ATLOP
-(Zhou et al. 2021, https://arxiv.org/abs/2010.11304, section 4.2), with attention of the head's own
-in the place of the encoder's, which its fused kernels never store. Types enter early, which matters
-(Zhong & Chen 2021, https://arxiv.org/abs/2010.12812).
+The context c_ij is what the pair itself looks for in the doc, of a long doc in the part around it,
+as the localized context of ATLOP (Zhou et al. 2021, https://arxiv.org/abs/2010.11304, section 4.2),
+with attention of the head's own in the place of the encoder's, which its fused kernels never store.
+Types enter early, which matters (Zhong & Chen 2021, https://arxiv.org/abs/2010.12812).
 
 Column 0 of the scores is the threshold class: a label counts where it scores above it.
 
@@ -18,8 +18,9 @@ region: more accurate, one more pass for each document, never one for each pair.
 """
 
 import math
+from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -41,8 +42,10 @@ Mode = Literal["shared", "markers"]
 N_KINDS = 64
 # Distances are told apart by the power of two, to both sides.
 N_DISTANCES = 2 * 12 + 1
-# Cells of the attention from pairs to rows that are held at once.
+# Numbers that are held at once for pairs: their attention to rows, and the vectors of their layers.
 MAX_CELLS = 2**22
+# Rows of a block, see `_windows`.
+BLOCK = 512
 
 
 class RelationHead(nn.Module):
@@ -88,85 +91,145 @@ class RelationHead(nn.Module):
     def forward(self, batch: HeadBatch) -> Tensor:
         """RETURNS (Tensor): (P, 1 + L) scores of the pairs of the batch's `Candidates`."""
         pairs: Candidates = batch.plan
-        n_scores = self.scores.out_features
         if not len(pairs):
-            return batch.rows.new_zeros((0, n_scores))
-        rows, docs, span_rows, sizes = self._rows(batch, pairs)
-        spans = self.dropout(self._spans(rows, span_rows, sizes, pairs))
-        lengths = docs[1] - docs[0]
-        parts = _parts(lengths[pairs.doc[pairs.head]])
-        return torch.cat(
-            [self._score(rows, docs, spans, pairs.take(np.arange(a, z))) for a, z in parts]
-        )
+            return batch.rows.new_zeros((0, self.scores.out_features))
+        read = self._read(batch, pairs)
+        windows = _windows(read, pairs)
+        # Pairs with the same window beside each other, as they mostly are.
+        order = np.lexsort((windows[1], windows[0], pairs.owner))
+        width = len(self.as_head.weight) * 8 + read.rows[0].shape[1]
+        cells = windows[1] - windows[0] + width
+        parts = [
+            self._score(read, pairs.take(part), windows[:, part])
+            for part in np.split(order, _cuts(cells[order]))
+        ]
+        return torch.cat(parts)[_index(np.argsort(order), parts[0])]
 
-    def _rows(
-        self, batch: HeadBatch, pairs: Candidates
-    ) -> tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]:
-        """The rows that spans and contexts are read from, the bounds of each doc's (2, B), the row
-        numbers of all spans, end to end, and how many each span has."""
+    def _read(self, batch: HeadBatch, pairs: Candidates) -> "_Read":
         if self.mode == "shared":
-            bounds = bounds_of(batch.lengths)
-            sizes = pairs.last - pairs.first
-            docs = np.stack([bounds[:-1], bounds[1:]])
-            return batch.rows, docs, ranges(bounds[pairs.doc] + pairs.first, sizes), sizes
-        sequences, place = batch.sequences, pairs.place
-        if sequences is None or batch.text_rows is None or place is None:
-            raise ValueError(Errors.E429)
-        owner = np.repeat(sequences.item, sequences.lengths)
-        chosen = np.flatnonzero(sequences.chosen)
-        # By text and character, so that windows follow each other and a span is a run.
-        chosen = chosen[np.lexsort((chosen, sequences.starts[chosen], owner[chosen]))]
-        stride = int(sequences.ends.max(initial=0)) + 2
-        keys = owner[chosen] * stride + sequences.starts[chosen]
-        text = place.text[pairs.doc]
-        first = np.searchsorted(keys, text * stride + place.first)
-        last = np.searchsorted(keys, text * stride + place.last)
-        sizes = np.maximum(last - first, 1)
-        docs = np.searchsorted(owner[chosen], np.stack([place.text, place.text + 1]))
-        index = _index(chosen, batch.text_rows)
-        return batch.text_rows.index_select(0, index), docs, ranges(first, sizes), sizes
+            rows, lengths = batch.rows, batch.lengths
+            first, last = pairs.first, pairs.last
+        else:
+            rows, lengths, first, last = _marked_rows(batch, pairs)
+        sizes = last - first
+        numbers = ranges(bounds_of(lengths)[pairs.doc] + first, sizes)
+        spans = self.dropout(self._spans(rows, numbers, sizes, pairs))
+        n, keys = spans.shape[1], self.keys(rows) / math.sqrt(self.attention_width)
+        return _Read(
+            rows=rows.split(lengths.tolist()),
+            keys=keys.split(lengths.tolist()),
+            lengths=lengths,
+            first=first,
+            last=last,
+            asked=(self.ask_head(spans), self.ask_tail(spans)),
+            # What a span alone gives to a layer over [span; context], once for all its pairs.
+            known=(
+                functional.linear(spans, self.as_head.weight[:, :n], self.as_head.bias),
+                functional.linear(spans, self.as_tail.weight[:, :n], self.as_tail.bias),
+            ),
+        )
 
     def _spans(
         self, rows: Tensor, span_rows: np.ndarray, sizes: np.ndarray, pairs: Candidates
     ) -> Tensor:
         """(E, 2 W + type) what is known of each span."""
         own = np.repeat(np.arange(len(sizes)), sizes)
-        highest = segment_max(rows[_index(span_rows, rows)], _index(own, rows), len(sizes))
-        first = rows[_index(span_rows[np.cumsum(sizes) - sizes], rows)]
+        found = rows[_index(span_rows, rows)]
+        highest = segment_max(found, _index(own, rows), len(sizes))
+        # A marked region without a piece, which takes an odd tokenizer, is all zeros.
+        first = rows.new_zeros(highest.shape)
+        filled = np.flatnonzero(sizes)
+        opening = (np.cumsum(sizes) - sizes)[filled]
+        first = first.index_copy(0, _index(filled, rows), found[_index(opening, rows)])
         kinds = self.kinds(_index(np.minimum(pairs.kind, N_KINDS - 1), rows))
         return torch.cat([first, highest, kinds], dim=1)
 
-    def _score(self, rows: Tensor, docs: np.ndarray, spans: Tensor, pairs: Candidates) -> Tensor:
-        head, tail = _index(pairs.head, rows), _index(pairs.tail, rows)
-        asked = self.ask_head(spans)[head] + self.ask_tail(spans)[tail]
-        context = self._context(rows, docs, asked, pairs)
-        as_head = torch.cat([spans[head], context], dim=1)
-        as_tail = torch.cat([spans[tail], context], dim=1)
-        z_head = functional.gelu(self.as_head(as_head))
-        z_tail = functional.gelu(self.as_tail(as_tail))
-        distance = self.distances(_index(_distance_class(pairs.gap), rows))
+    def _score(self, read: "_Read", pairs: Candidates, windows: np.ndarray) -> Tensor:
+        head, tail = _index(pairs.head, read.known[0]), _index(pairs.tail, read.known[0])
+        asked = read.asked[0][head] + read.asked[1][tail]
+        context = _context(read, asked, pairs.owner, windows)
+        n = self.as_head.in_features - context.shape[1]
+        z_head = read.known[0][head] + functional.linear(context, self.as_head.weight[:, n:])
+        z_tail = read.known[1][tail] + functional.linear(context, self.as_tail.weight[:, n:])
+        z_head, z_tail = functional.gelu(z_head), functional.gelu(z_tail)
+        distance = self.distances(_index(_distance_class(pairs.gap), context))
         mixed = torch.cat([z_head, z_tail, z_head * z_tail, distance], dim=1)
         return self.scores(self.dropout(functional.gelu(self.mix(self.dropout(mixed)))))
 
-    def _context(self, rows: Tensor, docs: np.ndarray, asked: Tensor, pairs: Candidates) -> Tensor:
-        """(P, W) what each pair finds in its doc."""
-        keys = self.keys(rows) / math.sqrt(self.attention_width)
-        owner = pairs.doc[pairs.head]
-        cuts = np.flatnonzero(np.diff(owner)) + 1
-        starts, ends = [0, *cuts.tolist()], [*cuts.tolist(), len(owner)]
-        found = []
-        for a, z in zip(starts, ends, strict=True):
-            doc = slice(*docs[:, owner[a]].tolist())
-            weights = (asked[a:z] @ keys[doc].T).softmax(dim=1)
-            found.append(weights @ rows[doc])
-        return torch.cat(found)
+
+class _Read(NamedTuple):
+    """What is worked out once for a batch, before pairs are looked at.
+
+    rows, keys (Sequence[Tensor]): (n, W) and (n, A) of each doc. `lengths` (B,) are their n.
+    first, last: (E,) the rows of each span, counted in its doc, end exclusive.
+    asked, known: (E, A) and (E, hidden) of spans as heads and as tails.
+    """
+
+    rows: Sequence[Tensor]
+    keys: Sequence[Tensor]
+    lengths: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    asked: tuple[Tensor, Tensor]
+    known: tuple[Tensor, Tensor]
 
 
-def _parts(cells: np.ndarray) -> list[tuple[int, int]]:
-    """Runs of pairs whose attention has a bounded number of cells; `cells` (P,) of each pair."""
-    part = np.cumsum(cells) // MAX_CELLS
-    cuts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(cells)]
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+def _marked_rows(
+    batch: HeadBatch, pairs: Candidates
+) -> tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]:
+    """The rows of the marked texts, one for each piece, in the order of docs and characters; how
+    many each doc has, and which of its doc's rows each span's marked region has."""
+    sequences, place = batch.sequences, pairs.place
+    if sequences is None or batch.text_rows is None or place is None:
+        raise ValueError(Errors.E429)
+    chosen = np.flatnonzero(sequences.chosen)
+    owner = np.repeat(sequences.item, sequences.lengths)[chosen]
+    starts, ends = sequences.starts[chosen], sequences.ends[chosen]
+    # Windows then follow each other, and a region is a run wherever windows meet.
+    order = np.lexsort((chosen, ends, starts, owner))
+    chosen, owner = chosen[order], owner[order]
+    n_texts = int(place.text.max(initial=-1)) + 1
+    bounds = bounds_of(np.bincount(owner, minlength=n_texts))
+    stride = int(max(ends.max(initial=0), place.last.max(initial=0))) + 2
+    text = np.maximum(place.text[pairs.doc], 0)  # spans of docs without a text are in no pair
+    # The pieces that end behind the region's start and begin before its end.
+    first = np.searchsorted(owner * stride + ends[order], text * stride + place.first, side="right")
+    last = np.searchsorted(owner * stride + starts[order], text * stride + place.last)
+    first, last = first - bounds[text], np.maximum(last, first) - bounds[text]
+    has_text = place.text >= 0
+    lengths = np.zeros(len(place.text), dtype=np.int64)
+    lengths[has_text] = np.diff(bounds)[place.text[has_text]]
+    absent = ~has_text[pairs.doc]
+    first[absent], last[absent] = 0, 0
+    return batch.text_rows[_index(chosen, batch.text_rows)], lengths, first, last
+
+
+def _windows(read: _Read, pairs: Candidates) -> np.ndarray:
+    """(2, P) the rows of its doc that each pair looks at: blocks of `BLOCK` rows, from the one
+    before its spans to the one behind them. That is all of a doc up to twice this size, and keeps
+    the work on a longer one linear in its length."""
+    first = np.minimum(read.first[pairs.head], read.first[pairs.tail])
+    last = np.maximum(read.last[pairs.head], read.last[pairs.tail])
+    lower = (first // BLOCK - 1) * BLOCK
+    upper = (np.maximum(last - 1, 0) // BLOCK + 2) * BLOCK
+    return np.stack([np.maximum(lower, 0), np.minimum(upper, read.lengths[pairs.owner])])
+
+
+def _context(read: _Read, asked: Tensor, owner: np.ndarray, windows: np.ndarray) -> Tensor:
+    """(P, W) what each pair finds in its doc."""
+    places = np.stack([owner, *windows])
+    cuts = np.flatnonzero((np.diff(places) != 0).any(axis=0)) + 1
+    found = []
+    for a, z in zip([0, *cuts.tolist()], [*cuts.tolist(), len(owner)], strict=True):
+        doc, lower, upper = places[:, a].tolist()
+        weights = (asked[a:z] @ read.keys[doc][lower:upper].T).softmax(dim=1)
+        found.append(weights @ read.rows[doc][lower:upper])
+    return torch.cat(found)
+
+
+def _cuts(cells: np.ndarray) -> np.ndarray:
+    """Where to cut pairs into runs with a bounded number of cells; `cells` (P,) of each pair."""
+    return np.flatnonzero(np.diff(np.cumsum(cells) // MAX_CELLS)) + 1
 
 
 def _distance_class(gap: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Losses of relation scores: many labels with a learned threshold, or one label for each pair."""
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -23,17 +22,7 @@ def threshold_loss(scores: Tensor, gold: Tensor) -> Tensor:
     wrong = functional.pad(~gold, (1, 0), value=True)
     above = scores.masked_fill(~right, shut).log_softmax(dim=1)[:, 1:]
     below = scores.masked_fill(~wrong, shut).log_softmax(dim=1)[:, 0]
-    return -((above * gold).sum(dim=1) + below).mean()
-
-
-def twins_of(head: np.ndarray, tail: np.ndarray) -> np.ndarray:
-    """Find each pair's reverse.
-
-    head, tail (int64 arrays): P ordered pairs, each with its reverse, sorted by head and tail.
-    RETURNS (int64 array): (P,) the number of the reversed pair.
-    """
-    stride = int(max(head.max(initial=0), tail.max(initial=0))) + 1
-    return np.searchsorted(head * stride + tail, tail * stride + head)
+    return -(above.masked_fill(~gold, 0.0).sum(dim=1) + below).mean()
 
 
 def one_of_both(scores: Tensor, twins: Tensor) -> Tensor:
@@ -52,12 +41,15 @@ def one_of_both(scores: Tensor, twins: Tensor) -> Tensor:
 def exclusive_loss(scores: Tensor, gold: Tensor, twins: Tensor) -> Tensor:
     """Cross-entropy where two spans stand in one relation at most, in one direction.
 
+    Where several are right, it is enough to find one: a label without a direction is right both
+    ways, and hand-made data may hold more than one against the rule.
+
     scores (Tensor): (P, 1 + L).
-    gold (Tensor): (P, L) bool, at most one of a pair and its reverse.
+    gold (Tensor): (P, L) bool.
     twins (Tensor): (P,) the reverse of each pair.
     RETURNS (Tensor): A scalar, the mean over pairs.
     """
     both = torch.cat([gold, gold[twins]], dim=1)
-    found, label = both.max(dim=1)
-    target = torch.where(found, label + 1, torch.zeros_like(label))
-    return functional.nll_loss(one_of_both(scores, twins), target)
+    right = torch.cat([~both.any(dim=1, keepdim=True), both], dim=1)
+    likely = one_of_both(scores, twins).masked_fill(~right, -torch.inf)
+    return -likely.logsumexp(dim=1).mean()

@@ -48,6 +48,7 @@ class SentenceHead(nn.Module):
         self.pooling = pooling
         self.weights = nn.Linear(width, 1) if pooling == "weighted" else None
         self.projection = None if vector_width is None else nn.Linear(width, vector_width)
+        self.vector_width = width if vector_width is None else vector_width
         self.dropout = nn.Dropout(dropout)
         self.default_dropout = dropout
 

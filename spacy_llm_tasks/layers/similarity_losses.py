@@ -55,7 +55,7 @@ def cosine_error(similarity: Tensor, gold: Tensor) -> Tensor:
 
 
 def ranking(
-    anchors: Tensor, positives: Tensor, negatives: Tensor, *, same: Tensor, scale: float
+    anchors: Tensor, positives: Tensor, negatives: Tensor, *, related: Tensor, scale: float
 ) -> Tensor:
     """Each anchor shall find its own positive among those of the whole batch, and the negatives.
 
@@ -65,15 +65,18 @@ def ranking(
     anchor and positive it is SimCSE, Gao et al. 2021, https://arxiv.org/abs/2104.08821)
 
     anchors, positives (Tensor): (K, D) unit vectors.
-    negatives (Tensor): (M, D) unit vectors that are right for no anchor; M may be 0.
-    same (Tensor): (K, K) bool, texts that are equal and so no negatives of each other.
+    negatives (Tensor): (M, D) unit vectors of texts that belong to no anchor, or to few; M may be
+        0.
+    related (Tensor): (K, K + M) bool, at [i, j] whether anchor i is known to be near text j of the
+        positives and negatives: such a pair is never pushed apart.
     scale (float): How sharply.
     RETURNS (Tensor): A scalar.
     """
     right = torch.arange(len(anchors), device=anchors.device)
-    twins = same & ~torch.eye(len(anchors), dtype=torch.bool, device=anchors.device)
-    scores = (scale * anchors @ positives.T).masked_fill(twins, -torch.inf)
-    forward = functional.cross_entropy(
-        torch.cat([scores, scale * anchors @ negatives.T], dim=1), right
-    )
-    return (forward + functional.cross_entropy(scores.T, right)) / 2
+    others = related.clone()
+    others[right, right] = False
+    scores = scale * anchors @ torch.cat([positives, negatives]).T
+    scores = scores.masked_fill(others, -torch.inf)
+    forward = functional.cross_entropy(scores, right)
+    backward = functional.cross_entropy(scores[:, : len(anchors)].T, right)
+    return (forward + backward) / 2

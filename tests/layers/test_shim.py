@@ -1,6 +1,7 @@
 """What our shim does that thinc's does not."""
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import torch
 from thinc.api import Adam
 from torch import nn
 
+from spacy_llm_tasks.layers import memory
+from spacy_llm_tasks.layers.encoder import EncoderShim
 from spacy_llm_tasks.layers.shim import TorchShim, load_state
 
 
@@ -141,3 +144,18 @@ def test_prediction_leaves_evaluation_mode():
     with shim.predicting() as module:
         assert not module.training and not torch.is_grad_enabled()
     assert not module.training and torch.is_grad_enabled()
+
+
+def test_free_memory_is_given_back_from_time_to_time(monkeypatch):
+    asked = []
+    monkeypatch.setattr(memory, "PASSES", 3)
+    monkeypatch.setattr(memory, "give_back", lambda: asked.append(True))
+    shim = EncoderShim({})
+    for _ in range(7):
+        shim.count_pass()
+    assert len(asked) == 2
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks glibc")
+def test_giving_memory_back_is_harmless():
+    assert memory.give_back() in (True, False)
