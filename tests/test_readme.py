@@ -59,7 +59,14 @@ def test_the_files_exist():
 def test_the_factories_exist():
     nlp = spacy.blank("en")
     names = re.findall(r"^\| `(trf_\w+)`", TEXT, re.M)
-    assert names == ["trf_encoder", "trf_ner", "trf_textcat"]
+    assert names == [
+        "trf_encoder",
+        "trf_ner",
+        "trf_relation",
+        "trf_textcat",
+        "trf_similarity",
+        "trf_qa",
+    ]
     assert all(nlp.has_factory(name) for name in names)
 
 
