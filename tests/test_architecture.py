@@ -32,6 +32,7 @@ BELOW = {
     "layers": {"nn", "tokenization", "weights"},
     "annotations": set(),
     "scoring": {"annotations"},
+    "search": {"annotations"},
     "pipeline": {"annotations", "layers", "scoring", "nn", "tokenization", "weights"},
 }
 ROOT_MODULES = {"errors"}
