@@ -385,13 +385,34 @@ class Errors(metaclass=_ErrorsWithCodes):
     )
     E433 = (
         "same_sentence is set, but the doc has no sentence boundaries. Add a component such as "
-        "'sentencizer' before this one."
+        "'sentencizer' before this one, and name it in 'annotating_components' under [training]."
     )
     E434 = (
         "{n_docs} docs but {n_questions} questions. Give for each doc one question, or one list of "
         "questions."
     )
     E435 = "A question is empty. Leave it out, or ask something."
+    E436 = (
+        "'allowed' of the relation component holds {found}, expected rows of head type, label and "
+        "tail type, as ['PERSON', 'WORKS_FOR', 'ORG']."
+    )
+    E437 = "Cannot draw {path}: the name must end in .spacy or .jsonl. `convert` makes such files."
+    E446 = (
+        "Expected lists of docs and of questions, found a single one. Write "
+        "`answer([doc], [question])`, or ask one question with `doc._.ask(question)`."
+    )
+    E447 = (
+        "{name} = {found} does not fit vectors of {width} numbers. Set it to {width} or less, or "
+        "the head's `vector_width` to more."
+    )
+    E448 = (
+        "The objective 'angle' reads a vector as pairs of numbers, but {found} is odd. Make the "
+        "head's `vector_width`, `keep` and all `dims` even, or choose the objective 'cosent'."
+    )
+    E456 = (
+        "A doc has no embedding. Run it through a pipeline with 'trf_similarity' before it is "
+        "added to an index."
+    )
 
     # 5xx: training and the command line
     E501 = "Optimizer setting {name} = {value} is out of range, expected {low} to {high}."
@@ -444,6 +465,8 @@ class Errors(metaclass=_ErrorsWithCodes):
     E520 = "The reader [corpora.{split}] cannot be made:\n  {text}"
     E521 = "No metrics in {paths}: there is no .json file. Run `evaluate ... --output FILE` first."
     # 58x: benchmarks
+    E525 = "{path}, line {line}: expected a JSON object with a 'text'."
+    E526 = "Name either files to ask, or an index with --corpus."
     E581 = (
         "The benchmark set '{name}' has no file {path}. Point --data at the folder that holds the "
         "benchmark data, or leave the set out with --sets."
@@ -520,6 +543,10 @@ class Errors(metaclass=_ErrorsWithCodes):
 
 
 class Warnings(metaclass=_ErrorsWithCodes):
+    W436 = (
+        "'{name}' of the relation component names labels that the data does not have: {unknown}. "
+        "Labels there are: {known}. Check the spelling."
+    )
     W601 = (
         "The graph of the search index {path} is not used, so a search takes longer: {error} "
         "`optimize` builds it again."
@@ -530,6 +557,10 @@ class Warnings(metaclass=_ErrorsWithCodes):
     W504 = (
         "training.score_weights names {names}, which no component scores: the weight counts for "
         "nothing. Scores there are: {known}."
+    )
+    W446 = (
+        "Doc._.ask is already taken by another package and is left to it. Use "
+        "`nlp.get_pipe(NAME).answer([doc], [question])` instead."
     )
     W301 = "{path}: {n} items could not be used, the first at {place} ({reason})."
     W302 = (

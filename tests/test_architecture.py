@@ -33,13 +33,14 @@ BELOW = {
     "annotations": set(),
     "scoring": {"annotations"},
     "search": {"annotations"},
-    "pipeline": {"annotations", "layers", "scoring", "nn", "tokenization", "weights"},
+    "pipeline": {"annotations", "search", "layers", "scoring", "nn", "tokenization", "weights"},
 }
 ROOT_MODULES = {"errors"}
 MAY_IMPORT_TRANSFORMERS = {"layers/trf_data.py"}
 NO_TASK = {
     "groups",
     "hooks",
+    "indexing",
     "markers",
     "owners",
     "register",

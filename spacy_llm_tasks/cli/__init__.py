@@ -17,7 +17,19 @@ def _root() -> None:
     pass
 
 
-from . import bench, calibrate, convert, evaluate, info, report, train, weights  # noqa: E402
+from . import (  # noqa: E402
+    ask,
+    bench,
+    calibrate,
+    convert,
+    evaluate,
+    info,
+    render,
+    report,
+    search,
+    train,
+    weights,
+)
 
 app.add_typer(weights.app, name="weights")
 app.command("convert")(convert.command)
@@ -25,5 +37,8 @@ app.command("train", context_settings=train.CONTEXT)(train.command)
 app.command("calibrate")(calibrate.command)
 app.command("evaluate", context_settings=evaluate.CONTEXT)(evaluate.command)
 app.command("report")(report.command)
+app.command("render")(render.command)
+app.add_typer(search.app, name="search")
+app.command("ask")(ask.command)
 app.command("info")(info.command)
 app.add_typer(bench.app, name="bench")

@@ -1,0 +1,111 @@
+"""From a pipeline with `trf_similarity` to a search index: entries, vectors, and their origin."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+
+from ..annotations import get_embedding
+from ..errors import Errors
+from ..search import Entry, SearchIndex, entries_of, spans_of
+from .encoder import EncoderComponent
+from .similarity import SimilarityPipe
+
+# Documents whose entries are written together.
+DOCS_PER_WRITE = 256
+
+
+def similarity_of(nlp: Language) -> SimilarityPipe:
+    """RETURNS (SimilarityPipe): The pipeline's. RAISES (ValueError): if it has none."""
+    for _, component in nlp.pipeline:
+        if isinstance(component, SimilarityPipe):
+            return component
+    raise ValueError(Errors.E430.format(factory="trf_similarity", found=0))
+
+
+def fingerprint(nlp: Language) -> str:
+    """Name what decides a pipeline's vectors: the weights of its encoder and its sentence head.
+
+    nlp (Language): The pipeline.
+    RETURNS (str): A sha256 in hexadecimal; equal for equal vectors.
+    RAISES (ValueError): If it has no `trf_similarity`.
+    """
+    digest = hashlib.sha256(similarity_of(nlp).model.to_bytes())
+    for _, component in nlp.pipeline:
+        if isinstance(component, EncoderComponent):
+            digest.update(component.model.to_bytes())
+    return digest.hexdigest()
+
+
+def add_docs(nlp: Language, docs: Iterable[tuple[Doc, dict[str, Any]]], index: SearchIndex) -> int:
+    """Add annotated docs to an index, replacing what it has of the same ones.
+
+    nlp (Language): The pipeline that has annotated them.
+    docs (Iterable[Tuple[Doc, Dict]]): Docs with their metadata, of which "id" names the doc.
+    index (SearchIndex): The index.
+    RETURNS (int): How many entries were written.
+    RAISES (ValueError): If a doc has no embedding.
+    """
+    pipe, unit, written = similarity_of(nlp), index.manifest.unit, 0
+    with index.update():
+        for chunk in _chunks(docs, DOCS_PER_WRITE):
+            entries: list[Entry] = []
+            spans: list[Span] = []
+            for doc, meta in chunk:
+                entries += entries_of(doc, unit, doc_id=str(meta["id"]), meta=meta)
+                spans += spans_of(doc, unit)
+            index.delete(doc_ids=[str(meta["id"]) for _, meta in chunk])
+            if entries:
+                index.add(entries, vectors_of(pipe, spans, unit))
+            written += len(entries)
+    return written
+
+
+def vectors_of(pipe: SimilarityPipe, spans: list[Span], unit: str) -> np.ndarray:
+    """Vectors of the entries of docs.
+
+    pipe (SimilarityPipe): The component.
+    spans (List[Span]): One for each entry.
+    unit (str): "doc": the docs' own embeddings. "sent" or "ent": the texts of the spans, read
+        alone, so that their vectors are comparable with a query's.
+    RETURNS (ndarray): (N, D) float32.
+    RAISES (ValueError): If a doc has no embedding.
+    """
+    if unit != "doc":
+        return pipe.embed([span.text for span in spans])
+    found = [get_embedding(span.doc) for span in spans]
+    if any(vector is None for vector in found):
+        raise ValueError(Errors.E456)
+    return np.stack(found)  # type: ignore[arg-type]
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def open_index(nlp: Language, path: Path) -> SearchIndex:
+    """RETURNS (SearchIndex): The index at a path. RAISES (ValueError): if there is none, or another
+    pipeline has made it."""
+    return SearchIndex.open(path, fingerprint=fingerprint(nlp))
+
+
+def new_index(nlp: Language, path: Path, *, unit: str, precision: str) -> SearchIndex:
+    """Make an empty index for the vectors of a pipeline.
+
+    nlp (Language): The pipeline.
+    path (Path): The folder of the index.
+    unit (str): "doc", "sent" or "ent".
+    precision (str): "float32", "int8" or "binary".
+    RETURNS (SearchIndex): The index.
+    """
+    width = similarity_of(nlp).embed(["width"]).shape[1]
+    return SearchIndex.create(
+        path, width=width, unit=unit, precision=precision, fingerprint=fingerprint(nlp)
+    )
