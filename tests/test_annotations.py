@@ -207,6 +207,17 @@ def test_bad_values_are_refused(nlp):
     assert not annotations.has_relations(doc) and not annotations.has_questions(doc)
 
 
+def test_negatives_of_a_pair(nlp):
+    doc = make_doc(nlp.vocab)
+    doc._.pair = Pair("x", 1.0, ["y", "z"])
+    for other in (doc, by_bytes(doc), by_docbin(doc), by_pickle(doc)):
+        assert other._.pair == Pair("x", 1.0, ("y", "z"))
+    doc._.pair = ("x", 1.0)
+    assert doc._.pair == Pair("x", 1.0, ())
+    with pytest.raises(ValueError, match="E304.*negatives"):
+        doc._.pair = ("x", 1.0, "y")
+
+
 def test_installing_again_is_silent_and_a_taken_name_is_left_alone(nlp):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -217,7 +228,7 @@ def test_installing_again_is_silent_and_a_taken_name_is_left_alone(nlp):
             annotations.install_extensions()
         doc = make_doc(nlp.vocab)
         annotations.set_pair(doc, ("x", 0.5))
-        assert doc._.pair == "theirs" and annotations.get_pair(doc) == ("x", 0.5)
+        assert doc._.pair == "theirs" and annotations.get_pair(doc) == Pair("x", 0.5)
     finally:
         Doc.remove_extension("pair")
         annotations.install_extensions()

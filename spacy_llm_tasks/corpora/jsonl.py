@@ -1,6 +1,7 @@
 """The project's JSONL, one document a line, to Docs and back.
 
-A line is an object with `text` and any of `ents`, `relations`, `cats`, `questions` and `pair`.
+A line is an object with `text` and any of `ents`, `relations`, `cats`, `questions` and `pair`
+(`{"text":, "score":, "negatives": [...]}`, the last of which may be left out).
 A key that is absent means that nobody annotated it, which is not the same as an empty list: a
 document without `ents` has missing entities (not counted when scoring), one with `"ents": []` has
 none. The difference survives the way to a `.spacy` file and back.
@@ -252,7 +253,18 @@ def _read_pair(doc: Doc, value: Any, report: Report, line: int) -> None:
         shown = json.dumps(value, ensure_ascii=False)
         report.reject("pair that is not {text, score between 0 and 1}", line, shown)
         return
-    annotations.set_pair(doc, Pair(text, score))
+    given = value.get("negatives")
+    if given is not None and not isinstance(given, list):
+        report.reject("negatives of a pair that are no list", line, repr(given))
+        given = None
+    negatives: list[str] = []
+    for other in given or ():
+        if isinstance(other, str) and other:
+            negatives.append(other)
+        else:
+            shown = json.dumps(other, ensure_ascii=False)
+            report.reject("negative of a pair that is no text", line, shown)
+    annotations.set_pair(doc, Pair(text, score, tuple(negatives)))
 
 
 def _is_score(value: Any) -> TypeGuard[float]:
@@ -318,6 +330,8 @@ def doc_to_record(doc: Doc, report: Report, line: int, *, spans_key: str = "") -
     pair = annotations.get_pair(doc)
     if pair is not None:
         record["pair"] = {"text": pair.text, "score": pair.score}
+        if pair.negatives:
+            record["pair"]["negatives"] = list(pair.negatives)
     return record
 
 

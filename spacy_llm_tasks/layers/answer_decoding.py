@@ -129,7 +129,7 @@ def _without_space(
     sequences: Sequences, owner: np.ndarray, texts: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where a span from a row begins, and where one to it ends, once the white space is cut off
-    that some tokenizers put into their pieces."""
+    that some tokenizers put into their pieces; for rows that are no text, anything."""
     codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4")
     n, places = len(codes), np.arange(len(codes))
     ink = ~_IS_SPACE[np.minimum(codes, len(_IS_SPACE) - 1)]
@@ -137,8 +137,10 @@ def _without_space(
     following[:n] = np.minimum.accumulate(np.where(ink, places, n)[::-1])[::-1]
     before = np.zeros(n + 1, dtype=np.int64)  # behind the last such place
     before[1:] = np.maximum.accumulate(np.where(ink, places + 1, 0))
-    offset = bounds_of([len(text) for text in texts])[owner]
-    return following[sequences.starts + offset] - offset, before[sequences.ends + offset] - offset
+    is_text = sequences.part == SECOND
+    offset = np.where(is_text, bounds_of([len(text) for text in texts])[owner], 0)
+    starts, ends = (np.where(is_text, x, 0) + offset for x in (sequences.starts, sequences.ends))
+    return following[starts] - offset, before[ends] - offset
 
 
 def _null_rows(sequences: Sequences, scores: np.ndarray, n_items: int) -> np.ndarray:

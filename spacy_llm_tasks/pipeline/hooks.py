@@ -2,11 +2,12 @@
 
 spaCy asks these functions for a doc that has them in its `user_hooks`. They stand at module level
 and read what is stored on the doc, so that a doc with hooks can be pickled. `Doc.to_bytes` drops
-the hooks, but not the embedding: `pipeline.similarity.attach` puts them back.
+the hooks, but not the embedding; so do a DocBin, and `nlp.pipe(n_process=2)`, where docs travel as
+bytes: `pipeline.similarity.attach` puts them back.
 
 A span has no pass of its own. Its vector is the mean of its tokens' rows in `doc.tensor`, scaled to
 length 1: comparable with other spans, and with documents where their vectors are means without a
-projection.
+projection. It needs `doc.tensor`, which a DocBin does not keep. The vectors of tokens stay spaCy's.
 """
 
 from typing import Any
@@ -26,15 +27,18 @@ def install(doc: Doc) -> None:
     doc.user_hooks["similarity"] = similarity
     doc.user_span_hooks["vector"] = vector
     doc.user_span_hooks["has_vector"] = has_vector
-    doc.user_span_hooks["vector_norm"] = vector_norm
+    # No "vector_norm": spaCy gives a span's vector for it, and its own norm is that of the vector.
     doc.user_span_hooks["similarity"] = similarity
 
 
 def vector(item: Doc | Span) -> np.ndarray:
     """RETURNS (ndarray): (D,) float32 of a doc or span, of length 1; zeros where there is none."""
     if isinstance(item, Span):
-        rows = np.asarray(_on_cpu(item.doc.tensor[item.start : item.end]))
-        mean = rows.mean(axis=0) if len(rows) else np.zeros(rows.shape[1:], dtype=np.float32)
+        tensor = np.asarray(_on_cpu(item.doc.tensor))
+        if tensor.ndim != 2:  # a DocBin keeps none
+            return np.zeros(0, dtype=np.float32)
+        rows = tensor[item.start : item.end]
+        mean = rows.mean(axis=0) if len(rows) else np.zeros(tensor.shape[1], dtype=np.float32)
         return mean / max(float(np.linalg.norm(mean)), 1e-12)
     stored = get_embedding(item)
     return np.zeros(0, dtype=np.float32) if stored is None else stored

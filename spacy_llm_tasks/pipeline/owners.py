@@ -1,18 +1,24 @@
 """From a Doc to the component that can answer for it: by the vocabulary that both share."""
 
-from weakref import WeakSet
+import gc
+from weakref import WeakKeyDictionary
 
 from spacy.tokens import Doc
+from spacy.vocab import Vocab
 
 from ..errors import Errors
 from .task_pipe import TaskPipe
 
-_components: WeakSet[TaskPipe] = WeakSet()
+# A component has its own vocabulary, and that of every pipeline that was given the component with
+# `nlp.add_pipe(..., source=...)`: spaCy shares the object and leaves its vocabulary as it was.
+_vocabs: WeakKeyDictionary[TaskPipe, list[Vocab]] = WeakKeyDictionary()
 
 
-def announce(component: TaskPipe) -> None:
-    """Let a component be found, for as long as it lives."""
-    _components.add(component)
+def announce(component: TaskPipe, vocab: Vocab) -> None:
+    """Let a component be found for the docs of a vocabulary, for as long as it lives."""
+    known = _vocabs.setdefault(component, [])
+    if not any(vocab is other for other in known):
+        known.append(vocab)
 
 
 def owner_of(doc: Doc, kind: type[TaskPipe], factory: str) -> TaskPipe:
@@ -24,7 +30,17 @@ def owner_of(doc: Doc, kind: type[TaskPipe], factory: str) -> TaskPipe:
     RETURNS (TaskPipe): The component.
     RAISES (ValueError): If no pipeline with this vocabulary has one, or more than one has.
     """
-    found = [c for c in _components if isinstance(c, kind) and c.vocab is doc.vocab]
+    if len(_known(doc, kind)) > 1:
+        gc.collect()  # one that was removed from its pipeline may still wait for this
+    found = _known(doc, kind)
     if len(found) != 1:
         raise ValueError(Errors.E430.format(factory=factory, found=len(found)))
     return found[0]
+
+
+def _known(doc: Doc, kind: type[TaskPipe]) -> list[TaskPipe]:
+    return [
+        component
+        for component, vocabs in list(_vocabs.items())
+        if isinstance(component, kind) and any(vocab is doc.vocab for vocab in vocabs)
+    ]

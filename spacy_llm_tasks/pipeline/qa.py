@@ -1,5 +1,6 @@
 """`trf_qa`: answers to questions, cut out of the document's own text."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,13 +13,14 @@ from thinc.api import Config
 from torch import Tensor
 
 from ..annotations import Question, get_questions
-from ..errors import Errors
+from ..errors import Errors, Warnings
 from ..layers.answer_decoding import Spans, best_spans, gold_rows
 from ..layers.answer_head import answer_loss
 from ..layers.checks import at_least
 from ..layers.task_head import HeadInput
-from ..scoring.calibration import fit_platt, sigmoid, to_logits
-from ..scoring.squad import best_over_golds, exact_match, score_squad
+from ..scoring.calibration import fit_platt, sigmoid
+from ..scoring.refusal import tune_refusal
+from ..scoring.squad import best_over_golds, exact_match, f1, score_squad
 from ..tokenization.sequences import Sequences
 from .groups import bounded_groups
 from .owners import announce, owner_of
@@ -48,8 +50,9 @@ class Answer(NamedTuple):
     """An answer: always `doc.text[start_char:end_char] == text`.
 
     text (str): The words of the document; empty for "the text does not say".
-    start_char, end_char (int): Where they stand.
-    score (float): How likely the answer is right, between 0 and 1.
+    start_char, end_char (int): Where they stand; 0 and 0 for "the text does not say".
+    score (float): How likely the answer is right, between 0 and 1; of "the text does not say", how
+        likely that is.
     """
 
     text: str
@@ -77,30 +80,57 @@ class QaPipe(TaskPipe):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        announce(self)
+        self._be_found()
+
+    def __setstate__(self, state: Any) -> None:
+        """Copies and unpickled components answer for the docs of their own pipeline."""
+        super().__setstate__(state)
+        self._be_found()
+
+    def _be_found(self) -> None:
+        announce(self, self.vocab)
         if not Doc.has_extension("ask"):
             Doc.set_extension("ask", method=ask)
+        elif getattr(Doc.get_extension("ask")[1], "__module__", None) != __name__:
+            warnings.warn(Warnings.W446, stacklevel=4)
+
+    def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Any]) -> None:
+        for doc in docs:
+            announce(self, doc.vocab)
 
     def answer(
-        self, docs: Iterable[Doc], questions: Iterable[str | Sequence[str]]
-    ) -> list[Answer] | list[list[Answer]]:
+        self,
+        docs: Iterable[Doc],
+        questions: Iterable[str | Sequence[str]],
+        *,
+        n_best: int | None = None,
+    ) -> list[Any]:
         """Answer questions about docs, many at once.
 
         docs (Iterable[Doc]): Any docs; only their texts are read.
         questions (Iterable): For each doc its question, or a list of questions.
-        RETURNS (list): For each doc its answer, or a list of answers.
+        n_best (int): Give several answers to each question, at most so many.
+        RETURNS (list): For each doc its `Answer`, or a list of answers if it had a list of
+            questions. With `n_best`, each of these answers is itself a list, best first, in which
+            "the text does not say" is one of the answers where documents may have none.
         RAISES (ValueError): If a question is empty, or there are not as many as docs.
         """
+        if isinstance(docs, Doc) or isinstance(questions, str):
+            raise ValueError(Errors.E446)
         docs, asked = list(docs), list(questions)
         if len(docs) != len(asked):
             raise ValueError(Errors.E434.format(n_docs=len(docs), n_questions=len(asked)))
+        if n_best is not None:
+            at_least("n_best", n_best, 1)
         task: QaTask = self.task  # type: ignore[assignment]
         lists = [[q] if isinstance(q, str) else list(q) for q in asked]
         pairs = [(q, doc.text) for doc, many in zip(docs, lists, strict=True) for q in many]
-        answers = iter(task.answers(pairs))
-        found = [[next(answers) for _ in many] for many in lists]
-        if all(isinstance(q, str) for q in asked):
-            return [many[0] for many in found]
+        answers = iter(task.answers(pairs, n_best=n_best or 1))
+        found: list[Any] = []
+        for question, many in zip(asked, lists, strict=True):
+            ranked = [next(answers) for _ in many]
+            mine = [few[0] for few in ranked] if n_best is None else ranked
+            found.append(mine[0] if isinstance(question, str) else mine)
         return found
 
 
@@ -114,7 +144,7 @@ def ask(doc: Doc, question: str) -> Answer:
         doc.
     """
     pipe: QaPipe = owner_of(doc, QaPipe, "trf_qa")  # type: ignore[assignment]
-    return pipe.answer([doc], [question])[0]  # type: ignore[return-value]
+    return pipe.answer([doc], [question])[0]
 
 
 @register_task(
@@ -162,6 +192,7 @@ class QaTask(Task):
         return ()
 
     def prepare(self, examples: Iterable[Example]) -> None:
+        self.learned.clear()  # what was calibrated belonged to other weights
         self.learned["no_answer"] = any(
             not question.answers for eg in examples for question in get_questions(eg.reference)
         )
@@ -176,7 +207,7 @@ class QaTask(Task):
         answers: list[list[tuple[int, int]]] = []
         for example in examples:
             for question in self._drawn(get_questions(example.reference)):
-                pairs.append((question.question, example.predicted.text))
+                pairs.append((question.question, example.reference.text))
                 answers.append([(a.start, a.start + len(a.text)) for a in question.answers])
         if not pairs:
             return None
@@ -213,53 +244,61 @@ class QaTask(Task):
     def annotate(self, doc: Doc, prediction: None) -> None:
         pass
 
-    def answers(self, pairs: Sequence[tuple[str, str]]) -> list[Answer]:
+    def answers(self, pairs: Sequence[tuple[str, str]], *, n_best: int = 1) -> list[list[Answer]]:
         """Answer questions.
 
         pairs (Sequence[Tuple[str, str]]): Questions, each with the text that may answer it.
-        RETURNS (List[Answer]): Their answers.
+        n_best (int): Most answers to each.
+        RETURNS (List[List[Answer]]): Their answers, best first; at least one for each question.
         RAISES (ValueError): If a question is empty.
         """
-        return [self._choose(spans, text) for spans, (_, text) in self._found(pairs)]
+        found = self._found(pairs, n_best=n_best)
+        return [
+            self._ranked(spans, text)[:n_best]
+            for spans, (_, text) in zip(found, pairs, strict=True)
+        ]
 
-    def _found(self, pairs: Sequence[tuple[str, str]]) -> Iterable[tuple[Spans, tuple[str, str]]]:
+    def _found(self, pairs: Sequence[tuple[str, str]], *, n_best: int = 1) -> list[Spans]:
         for question, _ in pairs:
-            if not question.strip():
+            if not isinstance(question, str) or not question.strip():
                 raise ValueError(Errors.E435)
+        found: list[Spans] = []
         for group in bounded_groups(list(pairs), _n_characters, CHARACTERS_PER_GROUP):
             sequences = self.layout(group)
             runs = [
                 self.run(HeadInput([], texts=part)).float().cpu().numpy()
                 for part in sequences.parts(ROWS_PER_RUN)
             ]
-            found = best_spans(
+            found += best_spans(
                 sequences,
                 np.concatenate(runs).astype(np.float64),
-                n_items=len(group),
+                [text for _, text in group],
                 max_pieces=self.max_pieces,
-                n_best=1,
+                n_best=n_best,
             )
-            yield from zip(found, group, strict=True)
+        return found
 
-    def _choose(self, spans: Spans, text: str) -> Answer:
-        refusal = self._refusal(spans)
-        if not len(spans.score) or (self.may_refuse and refusal > self._threshold):
-            return Answer("", 0, 0, self._confidence(_log_odds(spans.null - spans.total)))
-        first, last = _trimmed(text, int(spans.first[0]), int(spans.last[0]))
-        raw = _log_odds(float(spans.score[0]) - spans.total)
-        return Answer(text[first:last], first, last, self._confidence(raw))
+    def _ranked(self, spans: Spans, text: str) -> list[Answer]:
+        """The spans as answers, and among them the refusal, if it is an answer or there is no
+        other."""
+        places = zip(spans.first.tolist(), spans.last.tolist(), strict=True)
+        ranked = [
+            Answer(text[first:last], first, last, self._confidence(score - spans.total, "answers"))
+            for (first, last), score in zip(places, spans.score.tolist(), strict=True)
+        ]
+        if self.may_refuse or not ranked:
+            refusal = Answer("", 0, 0, self._confidence(spans.null - spans.total, "refusals"))
+            n_better = int((spans.null - spans.score <= self._threshold).sum())
+            ranked.insert(n_better, refusal)
+        return ranked
 
     @property
     def _threshold(self) -> float:
         return self.learned.get("threshold", 0.0)
 
-    def _refusal(self, spans: Spans) -> float:
-        """How much better "no answer" scores than the best answer."""
-        return spans.null - float(spans.score[0]) if len(spans.score) else 0.0
-
-    def _confidence(self, raw: float) -> float:
-        scale, shift = self.learned.get("calibration", (1.0, 0.0))
-        return float(sigmoid(np.array(scale * raw + shift)))
+    def _confidence(self, log_probability: float, kind: str) -> float:
+        scale, shift = self.learned.get("calibration", {}).get(kind, (1.0, 0.0))
+        return float(sigmoid(scale * _log_odds(log_probability) + shift))
 
     # Scores and calibration ----------------------------------------------------------------------
 
@@ -267,26 +306,22 @@ class QaTask(Task):
         asked = self._asked(examples)
         # A question's name need not be unique over several files: its number is.
         questions = [q._replace(id=str(i)) for i, (q, _) in enumerate(asked)]
-        found = list(self._found([(q.question, text) for q, text in asked]))
+        found = self._found([(q.question, text) for q, text in asked])
+        texts = [text for _, text in asked]
         predictions = {
-            str(i): self._choose(spans, text).text for i, (spans, (_, text)) in enumerate(found)
+            str(i): self._ranked(spans, text)[0].text
+            for i, (spans, text) in enumerate(zip(found, texts, strict=True))
         }
         if all(q.answers for q in questions) and not self.may_refuse:
             return score_squad(questions, predictions, version="1.1", lang=self.lang)
-        best = {str(i): self._best_text(spans, text) for i, (spans, (_, text)) in enumerate(found)}
-        refusals = {str(i): self._refusal(spans) for i, (spans, _) in enumerate(found)}
+        best = {str(i): _best_text(*pair) for i, pair in enumerate(zip(found, texts, strict=True))}
+        refusals = {str(i): _refusal(spans) for i, spans in enumerate(found)}
         # Our own decisions give the scores; the best ones, over all thresholds, say what is lost.
         scores = score_squad(questions, predictions, version="2.0", lang=self.lang)
         with_all = score_squad(
             questions, best, version="2.0", no_answer_scores=refusals, lang=self.lang
         )
         return scores | {k: v for k, v in with_all.items() if k.startswith("qa_best")}
-
-    def _best_text(self, spans: Spans, text: str) -> str:
-        if not len(spans.score):
-            return ""
-        first, last = _trimmed(text, int(spans.first[0]), int(spans.last[0]))
-        return text[first:last]
 
     def _asked(self, examples: Iterable[Example]) -> list[tuple[Question, str]]:
         """All gold questions, with the texts that may answer them."""
@@ -301,32 +336,35 @@ class QaTask(Task):
         asked = self._asked(examples)
         if len(asked) < FEWEST_TO_CALIBRATE:
             return False
-        found = list(self._found([(q.question, text) for q, text in asked]))
-        questions = [q for q, _ in asked]
+        found = self._found([(q.question, text) for q, text in asked])
         if self.may_refuse:
-            self._tune_threshold(questions, found)
-        raw, right = [], []
-        self.learned.pop("calibration", None)
-        for question, (spans, (_, text)) in zip(questions, found, strict=True):
-            answer = self._choose(spans, text)
-            raw.append(float(to_logits(np.array([answer.score]))[0]))
-            right.append(self._is_right(question, answer.text))
-        correct = np.array(right, dtype=bool)
-        if correct.all() or not correct.any():
-            return False
-        self.learned["calibration"] = list(fit_platt(np.array(raw), correct))
-        return True
+            gains = [
+                self._gain(question, _best_text(spans, text))
+                for (question, text), spans in zip(asked, found, strict=True)
+            ]
+            self.learned["threshold"] = tune_refusal([_refusal(s) for s in found], gains)
+        maps: dict[str, list[float]] = {}
+        judged: dict[str, list[tuple[float, bool]]] = {"answers": [], "refusals": []}
+        for (question, text), spans in zip(asked, found, strict=True):
+            answer = self._ranked(spans, text)[0]
+            kind, score = "refusals", spans.null
+            if answer.text:
+                kind, score = "answers", float(spans.score[0])
+            is_right = self._is_right(question, answer.text)
+            judged[kind].append((_log_odds(score - spans.total), is_right))
+        for kind, pairs in judged.items():
+            raw, right = np.array(pairs, dtype=float).reshape(-1, 2).T
+            if len(raw) >= FEWEST_TO_CALIBRATE and 0 < right.sum() < len(right):
+                maps[kind] = list(fit_platt(raw, right))
+        if maps:
+            self.learned["calibration"] = maps
+        return bool(maps) or self.may_refuse
 
-    def _tune_threshold(
-        self, questions: list[Question], found: list[tuple[Spans, tuple[str, str]]]
-    ) -> None:
-        """Refuse where "no answer" scores better than the best answer by more than what gives the
-        best F1."""
-        named = [q._replace(id=str(i)) for i, q in enumerate(questions)]
-        best = {str(i): self._best_text(spans, text) for i, (spans, (_, text)) in enumerate(found)}
-        refusals = {str(i): self._refusal(spans) for i, (spans, _) in enumerate(found)}
-        scores = score_squad(named, best, version="2.0", no_answer_scores=refusals, lang=self.lang)
-        self.learned["threshold"] = float(scores["qa_best_f1_threshold"] or 0.0)
+    def _gain(self, question: Question, text: str) -> float:
+        """How much more this answer scores than a refusal."""
+        if not question.answers:
+            return -1.0 if text else 0.0
+        return best_over_golds(f1, text, [a.text for a in question.answers], lang=self.lang)
 
     def _is_right(self, question: Question, text: str) -> bool:
         golds = [answer.text for answer in question.answers] or [""]
@@ -334,18 +372,18 @@ class QaTask(Task):
 
     def reliability(self, examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
         asked = self._asked(examples)
-        found = self.answers([(q.question, text) for q, text in asked])
+        found = [few[0] for few in self.answers([(q.question, text) for q, text in asked])]
         right = [self._is_right(q, a.text) for (q, _), a in zip(asked, found, strict=True)]
         return np.array([a.score for a in found]), np.array(right, dtype=bool)
 
 
-def _trimmed(text: str, first: int, last: int) -> tuple[int, int]:
-    """The same span without white space at its ends, which some tokenizers put into pieces."""
-    while first < last and text[first].isspace():
-        first += 1
-    while first < last and text[last - 1].isspace():
-        last -= 1
-    return first, last
+def _best_text(spans: Spans, text: str) -> str:
+    return text[spans.first[0] : spans.last[0]] if len(spans.score) else ""
+
+
+def _refusal(spans: Spans) -> float:
+    """How much better "no answer" scores than the best answer."""
+    return spans.null - float(spans.score[0]) if len(spans.score) else 0.0
 
 
 def _log_odds(log_probability: float) -> float:

@@ -10,15 +10,16 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Config
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from ..annotations import get_pair, set_embedding
+from ..annotations import Pair, get_embedding, get_pair, set_embedding
 from ..errors import Errors
 from ..layers.checks import at_least
 from ..layers.similarity_losses import angle_similarity, cosent, cosine_error, ranking
 from ..layers.task_head import HeadInput
-from ..scoring.similarity import pearson, spearman
+from ..scoring.similarity import score_similarity
+from .groups import bounded_groups
 from .hooks import install
 from .register import register_task
 from .task import Task
@@ -38,8 +39,10 @@ Objective = Literal["cosent", "angle", "cosine", "ranking", "simcse"]
 # From this grade on, a pair counts as a positive one for the ranking objective; the others are
 # negatives.
 POSITIVE_FROM = 0.5
-# Texts that are encoded at once where many are asked for.
-TEXTS_PER_PASS = 256
+RANKING = ("ranking", "simcse")
+# Texts are encoded in groups of about this many characters, so that memory stays bounded.
+CHARACTERS_PER_GROUP = 250_000
+SPECIAL_CHARACTERS = 8  # what the special pieces of a text count for
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,15 @@ class PairTargets:
     """Pairs of a batch: docs by number, the texts to compare them with, and grades.
 
     docs (Tensor): (K,) int64.
-    texts (List[str]): K texts.
+    texts (List[str]): K texts, then M that the ranking takes as negatives of all docs.
     grades (Tensor): (K,) float32, 0 to 1.
+    related (Tensor): (K, K + M) bool, whether a text is known to belong to a pair's doc.
     """
 
     docs: Tensor
     texts: list[str]
     grades: Tensor
+    related: Tensor
 
 
 class SimilarityPipe(TaskPipe):
@@ -63,7 +68,8 @@ class SimilarityPipe(TaskPipe):
         """Make vectors of texts.
 
         texts (Sequence[str]): Any texts; long ones are read in windows.
-        RETURNS (ndarray): (N, D) float32 unit vectors, comparable with those of docs.
+        RETURNS (ndarray): (N, D) float32 unit vectors: those that docs of these texts would get.
+        RAISES (ValueError): If it is a single string.
         """
         task: SimilarityTask = self.task  # type: ignore[assignment]
         return task.embed(texts)
@@ -72,10 +78,11 @@ class SimilarityPipe(TaskPipe):
         """Put the hooks of `doc.vector` and `doc.similarity` back, which spaCy drops when a doc
         goes through bytes.
 
-        docs (Iterable[Doc]): Docs with embeddings.
+        docs (Iterable[Doc]): Docs; those without an embedding are left as they are.
         """
         for doc in docs:
-            install(doc)
+            if get_embedding(doc) is not None:
+                install(doc)
 
 
 @register_task(
@@ -91,12 +98,12 @@ class SimilarityTask(Task):
 
     objective (str): What training teaches. From graded pairs: "cosent" (their order), "angle" (the
         same by complex angles), "cosine" (the grades themselves). From positive pairs: "ranking"
-        (each finds its partner within the batch). From raw text alone: "simcse" (each text finds
-        itself under another dropout).
+        (each finds its partner within the batch, and among the negatives that pairs bring along).
+        From raw text alone: "simcse" (each text finds itself under another dropout).
     temperature (float): How sharp comparisons are; small is sharp.
     dims (List[int]): Train these first numbers of each vector to be a good vector alone, too
         (Matryoshka representations: Kusupati et al. 2022, https://arxiv.org/abs/2205.13147).
-    keep (int): Keep only so many first numbers of each vector; null keeps all.
+    keep (int): Keep only so many first numbers of each vector, and train these too; null keeps all.
     """
 
     objective: Objective = "cosent"
@@ -111,45 +118,68 @@ class SimilarityTask(Task):
             raise ValueError(
                 Errors.E425.format(name="temperature", expected="above 0", found=self.temperature)
             )
-        for dim in [*self.dims, *([] if self.keep is None else [self.keep])]:
+        for dim in self.dims:
             at_least("dims", dim, 1)
+        if self.keep is not None:
+            at_least("keep", self.keep, 1)
 
     # Training ------------------------------------------------------------------------------------
 
     def labels_of(self, example: Example) -> Iterable[str]:
         return ()
 
+    def configure(self, head: nn.Module) -> None:
+        width = getattr(head, "vector_width", None)
+        if width is None:
+            return
+        for name, dim in [*(("dims", dim) for dim in self.dims), ("keep", self.keep)]:
+            if dim is not None and dim > width:
+                raise ValueError(Errors.E447.format(name=name, found=dim, width=width))
+        odd = [dim for dim in self._widths(width) if dim % 2]
+        if self.objective == "angle" and odd:
+            raise ValueError(Errors.E448.format(found=odd[0]))
+
+    def _widths(self, width: int) -> list[int]:
+        """How many first numbers shall be a good vector, each for itself."""
+        return sorted({*self.dims, *([] if self.keep is None else [self.keep]), width})
+
     def targets(self, examples: Sequence[Example]) -> PairTargets | None:
         if self.objective == "simcse":
-            pairs = [(i, eg.reference.text, 1.0) for i, eg in enumerate(examples)]
-            pairs = [pair for pair in pairs if pair[1].strip()]
+            texts = [eg.reference.text for eg in examples]
+            pairs = [(i, Pair(text, 1.0)) for i, text in enumerate(texts) if text.strip()]
         else:
             known = ((i, get_pair(eg.reference)) for i, eg in enumerate(examples))
-            pairs = [(i, pair.text, pair.score) for i, pair in known if pair is not None]
-        if not pairs:
+            pairs = [(i, pair) for i, pair in known if pair is not None]
+        grades = np.array([pair.score for _, pair in pairs], dtype=np.float32)
+        ranked = self.objective in RANKING
+        if not pairs or (ranked and not (grades >= POSITIVE_FROM).any()):
             return None
-        docs, texts, grades = zip(*pairs, strict=True)
-        return PairTargets(torch.tensor(docs), list(texts), torch.tensor(grades))
+        negatives = dict.fromkeys(text for _, pair in pairs for text in pair.negatives)
+        texts = [pair.text for _, pair in pairs] + (list(negatives) if ranked else [])
+        anchors = [examples[i].reference.text for i, _ in pairs]
+        return PairTargets(
+            torch.tensor([i for i, _ in pairs]),
+            texts,
+            torch.from_numpy(grades),
+            torch.from_numpy(_related(anchors, texts, grades >= POSITIVE_FROM)),
+        )
 
     def inputs(self, docs: Sequence[Doc], targets: PairTargets | None = None) -> HeadInput:
         return HeadInput(docs, texts=targets.texts if targets else None)
 
     def loss(self, logits: Tensor, targets: PairTargets) -> Tensor:
-        n_docs = len(logits) - len(targets.texts)
+        n_docs, n_pairs = len(logits) - len(targets.texts), len(targets.docs)
         a = logits[:n_docs][targets.docs.to(logits.device)]
-        b = logits[n_docs:]
-        grades = targets.grades.to(logits)
-        widths = [d for d in self.dims if d < logits.shape[1]] or []
+        b, negatives = logits[n_docs:].split([n_pairs, len(targets.texts) - n_pairs])
         losses = [
-            self._loss(
-                functional.normalize(a[:, :d]), functional.normalize(b[:, :d]), grades, targets
-            )
-            for d in [*widths, logits.shape[1]]
+            self._loss([functional.normalize(x[:, :width]) for x in (a, b, negatives)], targets)
+            for width in self._widths(logits.shape[1])
         ]
         return torch.stack(losses).mean()
 
-    def _loss(self, a: Tensor, b: Tensor, grades: Tensor, targets: PairTargets) -> Tensor:
-        scale = 1.0 / self.temperature
+    def _loss(self, vectors: Sequence[Tensor], targets: PairTargets) -> Tensor:
+        a, b, negatives = vectors
+        scale, grades = 1.0 / self.temperature, targets.grades.to(a)
         if self.objective == "cosent":
             return cosent((a * b).sum(dim=1), grades, scale=scale)
         if self.objective == "angle":
@@ -157,10 +187,15 @@ class SimilarityTask(Task):
         if self.objective == "cosine":
             return cosine_error((a * b).sum(dim=1), grades)
         positive = grades >= POSITIVE_FROM
-        if not positive.any():
-            return (a * 0).sum()
-        same = _equal_texts(targets.texts).to(a.device)[positive][:, positive]
-        return ranking(a[positive], b[positive], b[~positive], same=same, scale=scale)
+        related = targets.related.to(a.device)[positive]
+        of_pairs, of_negatives = related.split([len(b), len(negatives)], dim=1)
+        return ranking(
+            a[positive],
+            b[positive],
+            torch.cat([b[~positive], negatives]),
+            related=torch.cat([of_pairs[:, positive], of_pairs[:, ~positive], of_negatives], dim=1),
+            scale=scale,
+        )
 
     # Predictions ---------------------------------------------------------------------------------
 
@@ -179,9 +214,11 @@ class SimilarityTask(Task):
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """RETURNS (ndarray): (N, D) float32 unit vectors of texts."""
-        parts = [texts[i : i + TEXTS_PER_PASS] for i in range(0, len(texts), TEXTS_PER_PASS)]
-        found = [self._unit(self.run(HeadInput([], texts=part))) for part in parts]
-        return np.concatenate(found) if found else np.zeros((0, 0), dtype=np.float32)
+        if isinstance(texts, str):
+            raise ValueError(Errors.E217.format(found="a single string"))
+        groups = bounded_groups(list(texts), _size, CHARACTERS_PER_GROUP)
+        found = [self._unit(self.run(HeadInput([], texts=group))) for group in groups]
+        return np.concatenate(found) if found else self._unit(self.run(HeadInput([])))
 
     # Scores --------------------------------------------------------------------------------------
 
@@ -190,11 +227,14 @@ class SimilarityTask(Task):
         pairs = [(eg.predicted, pair) for eg, pair in known if pair is not None]
         if not pairs:
             return {"sim_spearman": None, "sim_pearson": None}
-        first = np.stack([doc._.embedding for doc, _ in pairs])
+        first = np.stack([self._vector(doc) for doc, _ in pairs])
         second = self.embed([pair.text for _, pair in pairs])
         cosine = (first * second).sum(axis=1).astype(np.float64)
-        gold = np.array([pair.score for _, pair in pairs])
-        return {"sim_spearman": spearman(cosine, gold), "sim_pearson": pearson(cosine, gold)}
+        return score_similarity([pair.score for _, pair in pairs], cosine)
+
+    def _vector(self, doc: Doc) -> np.ndarray:
+        stored = get_embedding(doc)
+        return self.embed([doc.text])[0] if stored is None else stored
 
 
 def attach(docs: Iterable[Doc], nlp: Language) -> list[Doc]:
@@ -213,7 +253,20 @@ def attach(docs: Iterable[Doc], nlp: Language) -> list[Doc]:
     return attached
 
 
-def _equal_texts(texts: Sequence[str]) -> Tensor:
-    number = {text: i for i, text in enumerate(texts)}
-    keys = torch.tensor([number[text] for text in texts])
-    return keys[:, None] == keys[None, :]
+def _related(anchors: list[str], texts: list[str], positive: np.ndarray) -> np.ndarray:
+    """Which texts are known to belong to which anchors: the text itself, the partner in a positive
+    pair, and the partners in other positive pairs with the same anchor.
+
+    anchors: K texts; texts: their K partners, and M more; positive: which of the pairs are so.
+    """
+    number = {text: i for i, text in enumerate(dict.fromkeys([*anchors, *texts]))}
+    a, b = (np.array([number[text] for text in part]) for part in (anchors, texts))
+    same_anchor = (a[:, None] == a[None, :]) & positive[None, :]
+    same_text = b[: len(a), None] == b[None, :]
+    # as floats, since numpy multiplies matrices of bools slowly
+    shared = same_anchor.astype(np.float32) @ same_text.astype(np.float32)
+    return (shared > 0) | (a[:, None] == b[None, :])
+
+
+def _size(text: str) -> int:
+    return len(text) + SPECIAL_CHARACTERS

@@ -45,6 +45,20 @@ def test_a_full_record_comes_back(tmp_path):
     assert back(stored)[0] == FULL
 
 
+def test_negatives_of_a_pair_come_back(tmp_path):
+    pair = {"text": "Oban makes pumps.", "score": 1.0, "negatives": ["Oban sells.", "Oban?"]}
+    doc, report = convert({"text": TEXT, "pair": pair})
+    assert not report.unusable and doc._.pair.negatives == ("Oban sells.", "Oban?")
+    write_docs(tmp_path / "x.spacy", [doc])
+    stored = next(read_docs(tmp_path / "x.spacy", NLP.vocab))
+    assert stored._.pair == doc._.pair and back(stored)[0]["pair"] == pair
+    for none in (None, []):
+        doc, report = convert({"text": TEXT, "pair": {**FULL["pair"], "negatives": none}})
+        assert not report.unusable and back(doc)[0]["pair"] == FULL["pair"]
+    doc, _ = convert({"text": TEXT, "pair": {**pair, "negatives": ["", 3, "Oban?"]}})
+    assert doc._.pair.negatives == ("Oban?",)  # what is usable of it is kept
+
+
 def test_absent_keys_mean_not_annotated():
     doc, _ = convert({"text": TEXT})
     assert not doc.has_annotation("ENT_IOB") and doc.cats == {}
@@ -139,6 +153,8 @@ def test_a_relation_without_its_entity_cannot_be_written():
         ("pair", {"text": "x", "score": 3}, "pair that is not {text, score between 0 and 1}"),
         ("pair", {"score": 1}, "pair that is not {text, score between 0 and 1}"),
         ("pair", [], "pair that is not {text, score between 0 and 1}"),
+        ("pair", {"text": "x", "score": 1, "negatives": "y"}, "negatives of a pair that are no"),
+        ("pair", {"text": "x", "score": 1, "negatives": ["y", ""]}, "negative of a pair that is"),
     ],
 )
 def test_values_of_the_wrong_form_are_counted(key, value, reason):
