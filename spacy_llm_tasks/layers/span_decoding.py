@@ -45,8 +45,9 @@ def span_loss(logits: Tensor, targets: SpanTargets) -> Tensor:
 
     logits (Tensor): (N, S, L) scores.
     targets (SpanTargets): The gold spans; those longer than S tokens are left out.
-    RETURNS (Tensor): The mean over labels and docs, so that a task with many labels does not drown
-        the others that train the same encoder.
+    RETURNS (Tensor): The mean over labels and annotated docs, so that neither a task with many
+        labels drowns the others that train the same encoder, nor docs that were annotated for
+        other tasks thin it out.
     """
     n_rows, size, n_labels = logits.shape
     kept = targets.offset < size
@@ -66,7 +67,12 @@ def span_loss(logits: Tensor, targets: SpanTargets) -> Tensor:
     right = logits[first, offset, label]
     group = docs[first] * n_labels + label
     per_group = _segment_logsumexp(-right.unsqueeze(1), group, n_docs * n_labels)
-    return (loss + softplus(per_group).sum()) / (n_docs * n_labels)
+    # Empty docs count as before: there is nothing in them that could lack annotation.
+    told = np.ones(n_docs, dtype=bool)
+    owner = np.repeat(np.arange(n_docs), targets.lengths)
+    told[targets.lengths > 0] = False
+    told[owner[targets.annotated]] = True
+    return (loss + softplus(per_group).sum()) / (max(1, int(told.sum())) * n_labels)
 
 
 def _cells(targets: SpanTargets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
