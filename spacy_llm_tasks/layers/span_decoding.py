@@ -54,7 +54,8 @@ def span_loss(logits: Tensor, targets: SpanTargets) -> Tensor:
     index = [torch.from_numpy(a[kept]).to(logits.device) for a in _cells(targets)]
     first, offset, label = index
     n_docs = len(targets.lengths)
-    docs = torch.from_numpy(np.repeat(np.arange(n_docs), targets.lengths)).to(logits.device)
+    owner = np.repeat(np.arange(n_docs), targets.lengths)
+    docs = torch.from_numpy(owner).to(logits.device)
 
     # Spans that touch a token without annotation teach nothing.
     known = torch.from_numpy(targets.annotated).to(logits)
@@ -68,9 +69,7 @@ def span_loss(logits: Tensor, targets: SpanTargets) -> Tensor:
     group = docs[first] * n_labels + label
     per_group = _segment_logsumexp(-right.unsqueeze(1), group, n_docs * n_labels)
     # Empty docs count as before: there is nothing in them that could lack annotation.
-    told = np.ones(n_docs, dtype=bool)
-    owner = np.repeat(np.arange(n_docs), targets.lengths)
-    told[targets.lengths > 0] = False
+    told = targets.lengths == 0
     told[owner[targets.annotated]] = True
     return (loss + softplus(per_group).sum()) / (max(1, int(told.sum())) * n_labels)
 

@@ -51,19 +51,21 @@ def _mark(
     last: np.ndarray,
 ) -> str:
     """The marked text of one doc; the places of its spans go to `first` and `last`."""
-    # At one place, what ends comes before what begins, and the longer span begins first.
+    # At one place, what ends comes before what begins, and the longer span begins first and ends
+    # last.
     events = []
     for e in spans:
         a, z = doc[pairs.first[e]].idx, _end(doc, pairs.last[e] - 1)
         kind = int(pairs.kind[e])
-        word = kinds[kind - 1].lower().replace("_", " ") if kind and len(kinds) > 1 else ""
+        word = _word(kinds[kind - 1]) if kind and len(kinds) > 1 else ""
         opening = f"{BORDER} * {word} * " if word else f"{BORDER} "
         events.append((a, 1, -z, e, opening))
-        events.append((z, 0, -a, e, f" {BORDER}"))
+        events.append((z, 0, -a, -e, f" {BORDER}"))
     text = doc.text
     parts: list[str] = []
     length, done = 0, 0
-    for at, opens, _, e, sign in sorted(events):
+    for at, opens, _, rank, sign in sorted(events):
+        e = abs(rank)
         parts += [text[done:at], sign]
         length += at - done
         done = at
@@ -73,6 +75,11 @@ def _mark(
         if not opens:
             last[e] = length
     return "".join([*parts, text[done:]])
+
+
+def _word(kind: str) -> str:
+    """A type in plain words: WORK_OF_ART as "work of art", whatever spaces stand in it."""
+    return " ".join(kind.lower().replace("_", " ").split())
 
 
 def _end(doc: Doc, token: int) -> int:

@@ -1,5 +1,7 @@
 """`trf_relation`: directed relations between the entities of a document."""
 
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -12,15 +14,16 @@ from thinc.api import Config
 from torch import Tensor, nn
 
 from ..annotations import get_relations, has_relations, set_relations
-from ..errors import Errors
-from ..layers.candidates import Candidates, pair_up
+from ..errors import Errors, Warnings
+from ..layers.candidates import Candidates, pair_up, sample
 from ..layers.checks import at_least
+from ..layers.relation_decoding import labels_above_threshold, one_label
 from ..layers.relation_head import N_KINDS
-from ..layers.relation_losses import exclusive_loss, one_of_both, threshold_loss, twins_of
+from ..layers.relation_losses import exclusive_loss, threshold_loss
 from ..layers.task_head import HeadInput
 from ..scoring.calibration import fit_platt, sigmoid
 from ..scoring.relations import score_relations
-from .gold import align_spans
+from .gold import align_spans, same_tokens
 from .markers import mark_entities
 from .register import register_task
 from .task import Task
@@ -39,7 +42,7 @@ DEFAULT_RELATION_MODEL = Config().from_str(
 FEWEST_TO_CALIBRATE = 10
 
 Entity = tuple[int, int, str]  # first token, token after the last, label
-Facts = set[tuple[Entity, Entity, str]]
+Fact = tuple[Entity, Entity, str]
 
 
 class Predicted(NamedTuple):
@@ -88,8 +91,8 @@ class RelationTask(Task):
     max_negatives (int): Most pairs of a document without a relation that one training step looks
         at, drawn anew each time; null for all.
     known_types (bool): Predict a label only between types of entities that it had in training.
-    allowed (List[Tuple[str, str, str]]): Head type, label and tail type that may go together,
-        instead of those of the training data.
+    allowed (List[List[str]]): Rows of head type, label and tail type that may go together,
+        instead of those of the training data. A label that none of them names may hold between all.
     symmetric (List[str]): Labels without a direction. Their two directions are scored together, and
         the entity that comes first is the head.
     inverse (Dict[str, str]): Labels that are another one read backwards, such as EMPLOYS for
@@ -101,7 +104,7 @@ class RelationTask(Task):
     same_sentence: bool = False
     max_negatives: int | None = 100
     known_types: bool = True
-    allowed: list[tuple[str, str, str]] = field(default_factory=list)
+    allowed: list[list[str]] = field(default_factory=list)
     symmetric: list[str] = field(default_factory=list)
     inverse: dict[str, str] = field(default_factory=dict)
 
@@ -109,9 +112,12 @@ class RelationTask(Task):
         at_least("max_distance", self.max_distance, 0)
         if self.max_negatives is not None:
             at_least("max_negatives", self.max_negatives, 1)
-        for label in self.inverse.values():
-            if label in self.inverse or label in self.symmetric:
+        for name, label in self.inverse.items():
+            if label in self.inverse or {name, label} & set(self.symmetric):
                 raise ValueError(Errors.E432.format(label=label))
+        for row in self.allowed:
+            if len(row) != 3:
+                raise ValueError(Errors.E436.format(found=row))
         self._marked = False
 
     # Gold ----------------------------------------------------------------------------------------
@@ -121,21 +127,40 @@ class RelationTask(Task):
             yield self.inverse.get(relation.label, relation.label)
 
     def prepare(self, examples: Iterable[Example]) -> None:
-        kinds: dict[str, None] = {}
+        kinds: Counter[str] = Counter()
         seen: set[tuple[str, str, str]] = set()
         for example in examples:
-            for entity in example.reference.ents:
-                kinds.setdefault(entity.label_)
-            for head, tail, label, _ in get_relations(example.reference):
-                kinds.setdefault(head.label_)
-                kinds.setdefault(tail.label_)
-                if label in self.inverse:
-                    head, tail, label = tail, head, self.inverse[label]
-                seen.add((head.label_, label, tail.label_))
-                if label in self.symmetric:
-                    seen.add((tail.label_, label, head.label_))
-        self.learned["kinds"] = sorted(kinds)[: N_KINDS - 1]
-        self.learned["allowed"] = sorted(self.allowed or seen)
+            facts = self._told(example.reference)
+            entities = {*entities_of(example.reference), *(e for fact in facts for e in fact[:2])}
+            kinds.update(kind for _, _, kind in entities if kind)
+            seen.update((head[2], label, tail[2]) for head, tail, label in facts)
+        given = {
+            one for head, label, tail in self.allowed for one in self._turned(head, tail, label)
+        }
+        self._warn_of_unknown()
+        self.learned["kinds"] = sorted(kind for kind, _ in kinds.most_common(N_KINDS - 1))
+        self.learned["allowed"] = sorted(
+            [head, label, tail] for head, tail, label in given
+        ) or sorted(map(list, seen))
+
+    def _warn_of_unknown(self) -> None:
+        known = {*self.labels, *self.inverse}
+        settings = {
+            "allowed": {label for _, label, _ in self.allowed},
+            "symmetric": set(self.symmetric),
+            "inverse": set(self.inverse.values()),
+        }
+        for name, labels in settings.items():
+            if labels - known:
+                unknown = ", ".join(sorted(labels - known))
+                message = Warnings.W436.format(name=name, unknown=unknown, known=sorted(known))
+                warnings.warn(message, stacklevel=2)
+
+    def _turned(self, head: Any, tail: Any, label: str) -> list[tuple[Any, Any, str]]:
+        """A relation as it is learned: not as an inverse, and without a direction in both."""
+        if label in self.inverse:
+            return [(tail, head, self.inverse[label])]
+        return [(head, tail, label)] + [(tail, head, label)] * (label in self.symmetric)
 
     def configure(self, head: nn.Module) -> None:
         self._marked = getattr(head, "mode", "shared") == "markers"
@@ -152,77 +177,57 @@ class RelationTask(Task):
         docs = [eg.predicted for eg in examples]
         pairs = self._pairs(docs, entities)
         gold = self._gold(pairs, entities, facts)
-        kept = self._sample(pairs, gold)
+        kept = sample(pairs, np.asarray(gold.any(axis=1)), max_negatives=self.max_negatives)
         return RelationTargets(pairs.take(kept), gold[kept])
 
-    def _facts(self, example: Example) -> Facts:
-        """The gold relations on the predicted doc's tokens; those that do not align are left out,
-        as is their entity."""
-        facts: Facts = set()
-        for head, tail, label, _ in get_relations(example.reference):
-            aligned = [align_spans(example, [span]) for span in (head, tail)]
-            if not all(aligned):
-                continue
-            a, b = aligned[0][0], aligned[1][0]
-            if label in self.inverse:
-                a, b, label = b, a, self.inverse[label]
-            facts.add((a, b, label))
-            if label in self.symmetric:
-                facts.add((b, a, label))
+    def _told(self, doc: Doc) -> set[Fact]:
+        """The relations of a gold doc. An end without a type takes that of the entity there."""
+        kinds = {(span.start, span.end): span.label_ for span in doc.ents}
+        facts: set[Fact] = set()
+        for head, tail, label, _ in get_relations(doc):
+            a, b = (
+                (s.start, s.end, s.label_ or kinds.get((s.start, s.end), "")) for s in (head, tail)
+            )
+            facts.update(self._turned(a, b, label))
         return facts
 
-    def _entities(self, example: Example, facts: Facts) -> list[Entity]:
+    def _facts(self, example: Example) -> set[Fact]:
+        """The gold relations on the predicted doc's tokens; those that do not align are left out,
+        as is their entity."""
+        facts, doc = self._told(example.reference), example.reference
+        if same_tokens(example):
+            return facts
+        place = {
+            entity: align_spans(example, [Span(doc, entity[0], entity[1], label=entity[2])])
+            for entity in {entity for fact in facts for entity in fact[:2]}
+        }
+        return {(a, b, label) for h, t, label in facts for a in place[h] for b in place[t]}
+
+    def _entities(self, example: Example, facts: set[Fact]) -> list[Entity]:
         """Gold entities, those of the gold relations, and what an earlier component found, right or
         wrong: in use, the head will meet wrong ones."""
         found = {entity for head, tail, _ in facts for entity in (head, tail)}
-        found.update(align_spans(example, example.reference.ents))
+        found.update(e for e in align_spans(example, example.reference.ents) if e[2])
         taken = {(a, z) for a, z, _ in found}
         predicted = entities_of(example.predicted)
         found.update(entity for entity in predicted if entity[:2] not in taken)
         return sorted(found)
 
     def _gold(
-        self, pairs: Candidates, entities: Sequence[list[Entity]], facts: Sequence[Facts]
+        self, pairs: Candidates, entities: Sequence[list[Entity]], facts: Sequence[set[Fact]]
     ) -> np.ndarray:
-        number = {label: i for i, label in enumerate(self.labels)}
-        flat = [entity for found in entities for entity in found]
-        starts = np.searchsorted(pairs.doc, np.arange(len(entities)))
-        place = {
-            (i, entity): int(start) + k
-            for i, (found, start) in enumerate(zip(entities, starts, strict=True))
-            for k, entity in enumerate(found)
-        }
-        row = {
-            pair: i
-            for i, pair in enumerate(zip(pairs.head.tolist(), pairs.tail.tolist(), strict=True))
-        }
+        """(P, L) which labels are right."""
+        column = {label: i for i, label in enumerate(self.labels)}
+        starts = np.searchsorted(pairs.doc, np.arange(len(entities))).tolist()
+        rows = []
+        for found, told, start in zip(entities, facts, starts, strict=True):
+            place = {entity: start + k for k, entity in enumerate(found)}
+            rows += [(place[h], place[t], column[k]) for h, t, k in told if k in column]
+        head, tail, label = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+        at = pairs.find(head, tail)
         gold = np.zeros((len(pairs), len(self.labels)), dtype=bool)
-        for i, found in enumerate(facts):
-            for head, tail, label in found:
-                at = row.get((place[i, head], place[i, tail])) if flat else None
-                if at is not None and label in number:
-                    gold[at, number[label]] = True
+        gold[at[at >= 0], label[at >= 0]] = True
         return gold
-
-    def _sample(self, pairs: Candidates, gold: np.ndarray) -> np.ndarray:
-        """All pairs with a relation in either direction, and of the others as many as are wanted;
-        always both directions of a pair."""
-        twins = twins_of(pairs.head, pairs.tail)
-        related = np.asarray(gold.any(axis=1))
-        related |= related[twins]
-        if self.max_negatives is None:
-            return np.arange(len(pairs))
-        luck = np.random.random(len(pairs))
-        luck = np.maximum(luck, luck[twins])
-        luck[related] = -1.0
-        doc = pairs.doc[pairs.head]
-        order = np.lexsort((luck, doc))
-        rank = np.empty(len(pairs), dtype=np.int64)
-        starts = np.searchsorted(doc[order], np.arange(int(doc.max(initial=-1)) + 1))
-        rank[order] = np.arange(len(pairs)) - starts[doc[order]]
-        n_related = np.bincount(doc, weights=related, minlength=len(starts)).astype(np.int64)
-        room = n_related + 2 * (self.max_negatives // 2 or 1)
-        return np.flatnonzero(related | (rank < room[doc]))
 
     def loss(self, logits: Tensor, targets: RelationTargets) -> Tensor:
         gold = torch.from_numpy(targets.gold).to(logits.device)
@@ -230,7 +235,7 @@ class RelationTask(Task):
             return logits.sum() * 0.0
         if not self.exclusive:
             return threshold_loss(logits, gold)
-        twins = torch.from_numpy(twins_of(targets.pairs.head, targets.pairs.tail))
+        twins = torch.from_numpy(targets.pairs.twins)
         return exclusive_loss(logits, gold, twins.to(logits.device))
 
     # Pairs ---------------------------------------------------------------------------------------
@@ -266,81 +271,65 @@ class RelationTask(Task):
     def decode(self, logits: Tensor, docs: Sequence[Doc]) -> list[list[Predicted]]:
         entities = [entities_of(doc) for doc in docs]
         pairs = self._pairs(docs, entities)
-        scores = self._margins(logits.float().cpu(), pairs)
         flat = [entity for found in entities for entity in found]
-        scores[~self._is_allowed(flat, pairs)] = -np.inf
-        found: list[list[Predicted]] = [[] for _ in docs]
-        for row, column in zip(*np.nonzero(scores > 0), strict=True):
+        scores = (one_label if self.exclusive else labels_above_threshold)(
+            logits.float().cpu(),
+            self._is_allowed(flat, pairs),
+            pairs.twins,
+            undirected=np.isin(self.labels, self.symmetric),
+        )
+        owner = pairs.owner
+        predictions: list[list[Predicted]] = [[] for _ in docs]
+        for row, column in np.argwhere(scores > -np.inf).tolist():
             head, tail, label = flat[pairs.head[row]], flat[pairs.tail[row]], self.labels[column]
             if label in self.symmetric and head > tail:
                 continue
             score = float(scores[row, column])
-            found[pairs.doc[pairs.head[row]]].append(Predicted(head, tail, label, score))
-        return found
-
-    def _margins(self, logits: Tensor, pairs: Candidates) -> np.ndarray:
-        """(P, L) how far each label is above what it must beat: positive is a prediction."""
-        if not len(pairs):
-            return np.zeros((0, len(self.labels)), dtype=np.float32)
-        twins = twins_of(pairs.head, pairs.tail)
-        undirected = [i for i, label in enumerate(self.labels) if label in self.symmetric]
-        if not self.exclusive:
-            margins = (logits[:, 1:] - logits[:, :1]).numpy()
-            margins[:, undirected] = (margins + margins[twins])[:, undirected] / 2
-            return margins
-        likely = one_of_both(logits, torch.from_numpy(twins)).numpy()
-        n_labels = len(self.labels)
-        both = likely[:, 1 : 1 + n_labels].copy()
-        if undirected:
-            back = likely[:, 1 + n_labels :]
-            both[:, undirected] = np.logaddexp(both[:, undirected], back[:, undirected])
-        # Above 0 only if it is more likely than everything else that may hold for the pair.
-        odds = both - np.log1p(-np.exp(np.minimum(both, -1e-6)))
-        best = both >= np.maximum(both, both[twins]).max(axis=1, keepdims=True)
-        best &= both >= likely[:, :1]
-        return np.where(best, np.maximum(odds, 1e-6), -np.inf)
+            predictions[owner[row]].append(Predicted(head, tail, label, score))
+        return predictions
 
     def _is_allowed(self, entities: Sequence[Entity], pairs: Candidates) -> np.ndarray:
         """(P, L) which labels may hold between entities of these types."""
-        shape = (len(pairs), len(self.labels))
         if not self.known_types and not self.allowed:
-            return np.ones(shape, dtype=bool)
-        allowed = {tuple(row) for row in self.learned.get("allowed", [])}
-        kinds = sorted({kind for _, _, kind in entities})
-        number = {kind: i for i, kind in enumerate(kinds)}
-        table = np.array(
-            [[[(a, k, b) in allowed for k in self.labels] for b in kinds] for a in kinds],
-            dtype=bool,
-        ).reshape(len(kinds), len(kinds), len(self.labels))
-        own = np.array([number[kind] for _, _, kind in entities], dtype=np.int64)
+            return np.ones((len(pairs), len(self.labels)), dtype=bool)
+        kinds = {kind: i for i, kind in enumerate(sorted({kind for _, _, kind in entities}))}
+        column = {label: i for i, label in enumerate(self.labels)}
+        rows = self.learned.get("allowed", [])
+        named = {label for _, label, _ in rows}
+        table = np.zeros((len(kinds), len(kinds), len(column)), dtype=bool)
+        table[:, :, [i for label, i in column.items() if label not in named]] = True
+        for head, label, tail in rows:
+            if head in kinds and tail in kinds and label in column:
+                table[kinds[head], kinds[tail], column[label]] = True
+        own = np.array([kinds[kind] for _, _, kind in entities], dtype=np.int64)
         return table[own[pairs.head], own[pairs.tail]]
 
     def annotate(self, doc: Doc, prediction: list[Predicted]) -> None:
-        backwards = {label: name for name, label in self.inverse.items()}
         scale, shift = self.learned.get("calibration", (1.0, 0.0))
         rows = []
         for head, tail, label, score in prediction:
             a, b = (Span(doc, start, end, label=kind) for start, end, kind in (head, tail))
             probability = float(sigmoid(np.array(scale * score + shift)))
             rows.append((a, b, label, probability))
-            if label in backwards:
-                rows.append((b, a, backwards[label], probability))
+            backwards = [name for name, other in self.inverse.items() if other == label]
+            rows += [(b, a, name, probability) for name in backwards]
         set_relations(doc, rows)
 
     # Scores and calibration ----------------------------------------------------------------------
 
     def split(self, logits: Tensor, docs: Sequence[Doc]) -> list[Tensor]:
         pairs = self._pairs(docs, [entities_of(doc) for doc in docs])
-        sizes = np.bincount(pairs.doc[pairs.head], minlength=len(docs))
+        sizes = np.bincount(pairs.owner, minlength=len(docs))
         return list(logits.split(sizes.tolist()))
 
     def score(self, examples: Iterable[Example]) -> dict[str, Any]:
-        labels = [*self.labels, *(k for k, v in self.inverse.items() if v in self.labels)]
-        return score_relations(examples, labels=labels, **self.scoring)
+        return score_relations(examples, labels=self.labels, **self.scoring)
 
     @property
     def scoring(self) -> dict[str, Any]:
-        return {"symmetric": self.symmetric}
+        # Only what was set: a scorer of the config may have settings of its own.
+        settings = {"symmetric": self.symmetric, "inverse": self.inverse}
+        return {name: value for name, value in settings.items() if value}
 
     def calibrate(self, examples: Sequence[Example], logits: Sequence[Tensor]) -> bool:
         scores: list[float] = []
@@ -379,6 +368,6 @@ def entities_of(doc: Doc) -> list[Entity]:
 def sentence_numbers(doc: Doc) -> np.ndarray:
     """RETURNS (ndarray): (N,) the sentence of each token. RAISES (ValueError): if the doc has no
     sentence boundaries."""
-    if len(doc) and not doc.has_annotation("SENT_START"):
+    if not doc.has_annotation("SENT_START"):
         raise ValueError(Errors.E433)
-    return np.cumsum([bool(token.is_sent_start) for token in doc], dtype=np.int64)
+    return np.cumsum(doc.to_array("SENT_START") == 1, dtype=np.int64)

@@ -121,6 +121,7 @@ def _write(arc: Arc, others: list[Arc], picture: Picture, layout: Layout) -> boo
     """Put the label of an arc where no leg of a higher one crosses it. RETURNS (bool): Whether it
     fits whole."""
     text = label_of(picture.arrows[arc.arrow].label, picture.arrows[arc.arrow].score)
+    text = shorten(text, size=LABEL_SIZE, room=layout.width - EDGE - 4.0)
     legs = sorted(
         x
         for other in others
@@ -130,7 +131,7 @@ def _write(arc: Arc, others: list[Arc], picture: Picture, layout: Layout) -> boo
     )
     stops = [arc.first, *legs, arc.last]
     gaps = list(zip(stops[:-1], stops[1:], strict=True))
-    wanted, middle = _width(arc, picture), (arc.first + arc.last) / 2
+    wanted, middle = width_of(text, size=LABEL_SIZE) + EDGE, (arc.first + arc.last) / 2
     fitting = [(a, z) for a, z in gaps if z - a >= wanted]
     if fitting:
         places = [min(max(middle, a + wanted / 2), z - wanted / 2) for a, z in fitting]

@@ -4,7 +4,7 @@ The three are never mixed: Taillé et al. (2020), "Let's stop incorrect comparis
 relation extraction!", show how much a comparison of one with another overstates.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -46,6 +46,7 @@ def score_relations(
     *,
     labels: Iterable[str],
     symmetric: Iterable[str] = (),
+    inverse: Mapping[str, str] | None = None,
     spans_key: str = "",
     **_settings: Any,
 ) -> dict[str, Any]:
@@ -58,6 +59,8 @@ def score_relations(
         all the same: a relation that the component cannot know is a miss.
     symmetric (Iterable[str]): Labels of relations without direction: head and tail may be swapped,
         and a relation given in both directions is one.
+    inverse (Mapping[str, str]): Labels that are another one read backwards: each counts as that
+        one, and a relation given both ways is one.
     spans_key (str): Where entities are found besides `doc.ents`, for `rel_gold_f`.
     RETURNS (dict): Each relation counts once, however often it was given.
         `rel_micro_p/r/f`: strict: boundaries and entity labels of head and tail, direction and
@@ -74,14 +77,14 @@ def score_relations(
         relation and none was predicted. `rel_macro_f` and `rel_gold_f` are None also when there is
         nothing that they could count.
     """
-    undirected = frozenset(symmetric)
+    undirected, inverse = frozenset(symmetric), inverse or {}
     per_type = {label: PRFScore() for label in labels}
     boundary, among_found = PRFScore(), PRFScore()
     for example in examples:
         if not has_relations(example.reference):
             continue
-        found = _triples(example.predicted, undirected)
-        gold = _triples(example.reference, undirected)
+        found = _triples(example.predicted, undirected, inverse)
+        gold = _triples(example.reference, undirected, inverse)
         for label in {triple.label for triple in found | gold}:
             per_type.setdefault(label, PRFScore()).score_set(
                 {triple for triple in found if triple.label == label},
@@ -94,13 +97,16 @@ def score_relations(
     return _results(per_type, boundary, among_found)
 
 
-def _triples(doc: Doc, undirected: frozenset[str]) -> set[_Triple]:
+def _triples(doc: Doc, undirected: frozenset[str], inverse: Mapping[str, str]) -> set[_Triple]:
     triples = set()
     for relation in get_relations(doc):
+        label = inverse.get(relation.label, relation.label)
         ends = [_place(relation.head), _place(relation.tail)]
-        if relation.label in undirected:
+        if relation.label in inverse:
+            ends.reverse()
+        if label in undirected:
             ends.sort()
-        triples.add(_Triple(relation.label, *ends))
+        triples.add(_Triple(label, *ends))
     return triples
 
 
