@@ -32,6 +32,7 @@ BELOW = {
     "layers": {"nn", "tokenization", "weights"},
     "annotations": set(),
     "scoring": {"annotations"},
+    "render": {"annotations"},
     "search": {"annotations"},
     "pipeline": {"annotations", "search", "layers", "scoring", "nn", "tokenization", "weights"},
 }

@@ -59,7 +59,6 @@ class Sequences:
         is that of `[CLS]`. *Shape: (K + 1,)*"""
         return bounds_of(self.lengths)
 
-
     def parts(self, max_rows: int) -> "Iterator[Sequences]":
         """Cut into runs of whole sequences of about `max_rows` positions each, the last of which
         may pass it. YIELDS (Sequences): The runs; `item` keeps its numbers."""
