@@ -246,8 +246,8 @@ class Errors(metaclass=_ErrorsWithCodes):
     )
     E350 = "A mixed corpus needs at least one reader. Name them in its 'corpora' block."
     E351 = (
-        "The weight {weight} of {name!r} does not fit. Weights are above 0, and of corpora that are "
-        "there: {known}."
+        "The weight {weight} of {name!r} does not fit. Weights are above 0, and belong to corpora "
+        "that are there: {known}."
     )
     E360 = (
         "{found!r} is not a label of this evaluation. Expected 'Other', or a relation with its "
