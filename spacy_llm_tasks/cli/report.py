@@ -12,7 +12,16 @@ from ._run import friendly
 from .evaluate import show
 
 # The first of these that a file has stands for it in the overview, one per task.
-MAIN_SCORES = ("ents_f", "cats_score", "cats_acc")
+MAIN_SCORES = (
+    "ents_f",
+    "rel_micro_f",
+    "semeval_macro_f",
+    "cats_score",
+    "cats_acc",
+    "sim_spearman",
+    "qa_f1",
+    "qa_em",
+)
 # Words per second of the machine that ran the evaluation: no score of the pipeline.
 NOT_SCORES = ("speed",)
 
