@@ -34,14 +34,13 @@ BELOW = {
     "scoring": {"annotations"},
     "render": {"annotations"},
     "search": {"annotations"},
-    "pipeline": {"annotations", "search", "layers", "scoring", "nn", "tokenization", "weights"},
+    "pipeline": {"annotations", "layers", "scoring", "nn", "tokenization", "weights"},
 }
 ROOT_MODULES = {"errors"}
 MAY_IMPORT_TRANSFORMERS = {"layers/trf_data.py"}
 NO_TASK = {
     "groups",
     "hooks",
-    "indexing",
     "markers",
     "owners",
     "register",

@@ -72,7 +72,7 @@ def command(
 
 
 def _retrieved(nlp, corpus: Path, question: str, k: int) -> list[tuple[str, str]]:  # type: ignore[no-untyped-def]
-    from ..pipeline.indexing import open_index, similarity_of
+    from ..indexing import open_index, similarity_of
 
     with open_index(nlp, corpus) as index:
         vectors = similarity_of(nlp).embed([question])

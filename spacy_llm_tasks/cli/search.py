@@ -63,7 +63,7 @@ def add(
     use_device(gpu_id)
     import spacy
 
-    from ..pipeline.indexing import add_docs, new_index, open_index
+    from ..indexing import add_docs, new_index, open_index
     from ..search import measure_recall
 
     nlp = spacy.load(pipeline)
@@ -114,7 +114,7 @@ def query(
 
     import spacy
 
-    from ..pipeline.indexing import open_index, similarity_of
+    from ..indexing import open_index, similarity_of
     from ..search import Filters
 
     nlp = spacy.load(pipeline)

@@ -10,11 +10,11 @@ import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from ..annotations import get_embedding
-from ..errors import Errors
-from ..search import Entry, SearchIndex, entries_of, spans_of
-from .encoder import EncoderComponent
-from .similarity import SimilarityPipe
+from .annotations import get_embedding
+from .errors import Errors
+from .search import Entry, SearchIndex, entries_of, spans_of
+from .pipeline.encoder import EncoderComponent
+from .pipeline.similarity import SimilarityPipe
 
 # Documents whose entries are written together.
 DOCS_PER_WRITE = 256
