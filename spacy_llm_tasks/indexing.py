@@ -12,9 +12,9 @@ from spacy.tokens import Doc, Span
 
 from .annotations import get_embedding
 from .errors import Errors
-from .search import Entry, SearchIndex, entries_of, spans_of
 from .pipeline.encoder import EncoderComponent
 from .pipeline.similarity import SimilarityPipe
+from .search import Entry, SearchIndex, entries_of, spans_of
 
 # Documents whose entries are written together.
 DOCS_PER_WRITE = 256
