@@ -13,6 +13,7 @@ from spacy.tokens import Doc, Span
 from .annotations import get_embedding
 from .errors import Errors
 from .pipeline.encoder import EncoderComponent
+from .pipeline.owners import component_of
 from .pipeline.similarity import SimilarityPipe
 from .search import Entry, SearchIndex, entries_of, spans_of
 
@@ -22,10 +23,7 @@ DOCS_PER_WRITE = 256
 
 def similarity_of(nlp: Language) -> SimilarityPipe:
     """RETURNS (SimilarityPipe): The pipeline's. RAISES (ValueError): if it has none."""
-    for _, component in nlp.pipeline:
-        if isinstance(component, SimilarityPipe):
-            return component
-    raise ValueError(Errors.E430.format(factory="trf_similarity", found=0))
+    return component_of(nlp, SimilarityPipe, "trf_similarity")
 
 
 def fingerprint(nlp: Language) -> str:

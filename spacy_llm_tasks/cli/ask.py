@@ -42,22 +42,21 @@ def command(
     from spacy.tokens import Doc
 
     from ..errors import Errors
+    from ..pipeline.owners import component_of
     from ..pipeline.qa import QaPipe
 
     if (corpus is None) == (not inputs):
         raise ValueError(Errors.E526)
     use_device(gpu_id)
     nlp = spacy.load(pipeline)
-    pipes = [component for _, component in nlp.pipeline if isinstance(component, QaPipe)]
-    if not pipes:
-        raise ValueError(Errors.E430.format(factory="trf_qa", found=0))
+    pipe = component_of(nlp, QaPipe, "trf_qa")
     if corpus is None:
         texts = [(str(facts["id"]), text) for text, facts in read_texts(inputs or [])]
     else:
         texts = _retrieved(nlp, corpus, question, retrieve)
     # Only the texts are read: the pipeline's own pass would be for nothing.
     docs: list[Doc] = [nlp.make_doc(text) for _, text in texts]
-    answers = pipes[0].answer(docs, [question] * len(docs))
+    answers = pipe.answer(docs, [question] * len(docs))
     named = [(name, answer) for (name, _), answer in zip(texts, answers, strict=True)]
     found = [pair for pair in named if pair[1].text]  # type: ignore[union-attr]
     found.sort(key=lambda pair: -pair[1].score)  # type: ignore[union-attr]

@@ -23,7 +23,7 @@ from spacy.tokens import Doc, Span
 from .. import annotations
 from ..annotations import Relation
 from .exact import Mark, exact_doc, is_unicode, set_marks
-from .files import numbered_lines, read_text
+from .jsonl import json_lines
 from .report import Report
 
 _NO_ANNOTATION = ("text", "tokens", "spans", "relations", "answer", "meta", "config")
@@ -44,15 +44,7 @@ def read_annotation_tool(
         it has `spans`, directed relations (head to child) where it has `relations`.
     RAISES (ValueError): If the file is missing, empty or undecodable.
     """
-    text = read_text(path, encoding=encoding)
-    for number, line in numbered_lines(text):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            report.reject("line that is no JSON", number, str(error))
-            continue
+    for number, record in json_lines(path, report, encoding=encoding):
         doc = _make_doc(record, nlp, report, number)
         if doc is not None:
             yield doc

@@ -55,8 +55,22 @@ def read_jsonl(
     """
     if align not in ALIGNMENTS:
         raise ValueError(Errors.E313.format(name="align", expected=ALIGNMENTS, found=align))
-    text = read_text(path, encoding=encoding)
-    for number, line in numbered_lines(text):
+    for number, record in json_lines(path, report, encoding=encoding):
+        doc = record_to_doc(record, nlp, report, number, align=align, spans_key=spans_key)
+        if doc is not None:
+            yield doc
+
+
+def json_lines(path: Path, report: Report, *, encoding: str) -> Iterator[tuple[int, Any]]:
+    """Decode a file of one JSON value a line.
+
+    path (Path): The file.
+    report (Report): Takes the lines that are none; blank ones are passed over.
+    encoding (str): Encoding of the file.
+    YIELDS (Tuple[int, Any]): The number of a line, from 1, and its value.
+    RAISES (ValueError): If the file is missing, empty or undecodable.
+    """
+    for number, line in numbered_lines(read_text(path, encoding=encoding)):
         if not line.strip():
             continue
         try:
@@ -64,9 +78,7 @@ def read_jsonl(
         except (ValueError, RecursionError) as error:
             report.reject("line that is no JSON", number, str(error))
             continue
-        doc = record_to_doc(record, nlp, report, number, align=align, spans_key=spans_key)
-        if doc is not None:
-            yield doc
+        yield number, record
 
 
 def record_to_doc(

@@ -13,7 +13,7 @@ from ..nn.packing import Packing
 from ..tokenization.pieces import bounds_of
 from ..tokenization.sequences import Sequences
 from .doc_batch import DocBatch
-from .segments import segment_mean
+from .segments import index_on, segment_mean
 
 # Positions per forward pass in prediction: large enough to fill the cores, small enough for the
 # activations of one feed-forward layer to stay near the cache.
@@ -116,12 +116,12 @@ class DocEncoder(nn.Module):
 
     def _read(self, batch: DocBatch, states: Tensor, kind: str) -> Tensor:
         if kind == "cls":
-            first = states.index_select(0, _index(batch.sequence_starts, states))
-            return segment_mean(first, _index(batch.sequence_doc, states), batch.n_docs)
+            first = states.index_select(0, index_on(batch.sequence_starts, states))
+            return segment_mean(first, index_on(batch.sequence_doc, states), batch.n_docs)
         if kind == "mean":
             owner = np.repeat(batch.sequence_doc, batch.sequence_lengths)
-            return segment_mean(states, _index(owner, states), batch.n_docs)
-        pieces = states.index_select(0, _index(batch.piece_rows, states))  # (T, W)
+            return segment_mean(states, index_on(owner, states), batch.n_docs)
+        pieces = states.index_select(0, index_on(batch.piece_rows, states))  # (T, W)
         return pieces if kind == "pieces" else _pool_tokens(batch, pieces)
 
 
@@ -144,16 +144,12 @@ def _pool_tokens(batch: DocBatch, pieces: Tensor) -> Tensor:
     counts = batch.token_last - batch.token_first
     if not len(counts) or not len(pieces):
         return pieces.new_zeros((len(counts), pieces.shape[1]))
-    rows = pieces.index_select(0, _index(np.minimum(batch.token_first, len(pieces) - 1), pieces))
+    rows = pieces.index_select(0, index_on(np.minimum(batch.token_first, len(pieces) - 1), pieces))
     if (counts == 1).all():
         return rows
     extra = np.maximum(counts - 1, 0)
     token = np.repeat(np.arange(len(counts)), extra)
     offset = np.arange(len(token)) - np.repeat(np.cumsum(extra) - extra, extra)
-    others = pieces.index_select(0, _index(batch.token_first[token] + 1 + offset, pieces))
+    others = pieces.index_select(0, index_on(batch.token_first[token] + 1 + offset, pieces))
     scale = torch.from_numpy((counts > 0) / np.maximum(counts, 1)).to(pieces)
-    return rows.index_add(0, _index(token, pieces), others) * scale.unsqueeze(1)
-
-
-def _index(array: np.ndarray, like: Tensor) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).to(like.device)
+    return rows.index_add(0, index_on(token, pieces), others) * scale.unsqueeze(1)

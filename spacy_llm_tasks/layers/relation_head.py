@@ -34,7 +34,7 @@ from ..errors import Errors
 from ..tokenization.pieces import bounds_of, ranges
 from .candidates import Candidates
 from .checks import at_least, rate
-from .segments import segment_max
+from .segments import index_on, segment_max
 from .task_head import HeadBatch, task_model
 
 Mode = Literal["shared", "markers"]
@@ -103,7 +103,7 @@ class RelationHead(nn.Module):
             self._score(read, pairs.take(part), windows[:, part])
             for part in np.split(order, _cuts(cells[order]))
         ]
-        return torch.cat(parts)[_index(np.argsort(order), parts[0])]
+        return torch.cat(parts)[index_on(np.argsort(order), parts[0])]
 
     def _read(self, batch: HeadBatch, pairs: Candidates) -> "_Read":
         if self.mode == "shared":
@@ -134,25 +134,25 @@ class RelationHead(nn.Module):
     ) -> Tensor:
         """(E, 2 W + type) what is known of each span."""
         own = np.repeat(np.arange(len(sizes)), sizes)
-        found = rows[_index(span_rows, rows)]
-        highest = segment_max(found, _index(own, rows), len(sizes))
+        found = rows[index_on(span_rows, rows)]
+        highest = segment_max(found, index_on(own, rows), len(sizes))
         # A marked region without a piece, which takes an odd tokenizer, is all zeros.
         first = rows.new_zeros(highest.shape)
         filled = np.flatnonzero(sizes)
         opening = (np.cumsum(sizes) - sizes)[filled]
-        first = first.index_copy(0, _index(filled, rows), found[_index(opening, rows)])
-        kinds = self.kinds(_index(np.minimum(pairs.kind, N_KINDS - 1), rows))
+        first = first.index_copy(0, index_on(filled, rows), found[index_on(opening, rows)])
+        kinds = self.kinds(index_on(np.minimum(pairs.kind, N_KINDS - 1), rows))
         return torch.cat([first, highest, kinds], dim=1)
 
     def _score(self, read: "_Read", pairs: Candidates, windows: np.ndarray) -> Tensor:
-        head, tail = _index(pairs.head, read.known[0]), _index(pairs.tail, read.known[0])
+        head, tail = index_on(pairs.head, read.known[0]), index_on(pairs.tail, read.known[0])
         asked = read.asked[0][head] + read.asked[1][tail]
         context = _context(read, asked, pairs.owner, windows)
         n = self.as_head.in_features - context.shape[1]
         z_head = read.known[0][head] + functional.linear(context, self.as_head.weight[:, n:])
         z_tail = read.known[1][tail] + functional.linear(context, self.as_tail.weight[:, n:])
         z_head, z_tail = functional.gelu(z_head), functional.gelu(z_tail)
-        distance = self.distances(_index(_distance_class(pairs.gap), context))
+        distance = self.distances(index_on(_distance_class(pairs.gap), context))
         mixed = torch.cat([z_head, z_tail, z_head * z_tail, distance], dim=1)
         return self.scores(self.dropout(functional.gelu(self.mix(self.dropout(mixed)))))
 
@@ -201,7 +201,7 @@ def _marked_rows(
     lengths[has_text] = np.diff(bounds)[place.text[has_text]]
     absent = ~has_text[pairs.doc]
     first[absent], last[absent] = 0, 0
-    return batch.text_rows[_index(chosen, batch.text_rows)], lengths, first, last
+    return batch.text_rows[index_on(chosen, batch.text_rows)], lengths, first, last
 
 
 def _windows(read: _Read, pairs: Candidates) -> np.ndarray:
@@ -237,10 +237,6 @@ def _distance_class(gap: np.ndarray) -> np.ndarray:
     middle = N_DISTANCES // 2
     power = np.ceil(np.log2(np.abs(gap) + 1)).astype(np.int64)
     return middle + np.sign(gap) * np.minimum(power, middle)
-
-
-def _index(array: np.ndarray, like: Tensor) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).to(like.device)
 
 
 def build_relation_head_v1(

@@ -16,7 +16,7 @@ from thinc.types import Floats2d
 from torch import Tensor, nn
 
 from .checks import at_least, rate
-from .segments import segment_max, segment_mean, segment_softmax
+from .segments import segment_max, segment_mean, segment_weighted_mean
 from .task_head import HeadBatch, task_model
 from .text_views import text_view
 from .views import ask_for
@@ -73,9 +73,7 @@ class SentenceHead(nn.Module):
             return segment_max(rows, owner, n_texts)
         if self.weights is None:
             return segment_mean(rows, owner, n_texts)
-        share = segment_softmax(self.weights(rows).squeeze(1), owner, n_texts)
-        zeros = rows.new_zeros((n_texts, rows.shape[1]))
-        return zeros.index_add(0, owner, rows * share.unsqueeze(1))
+        return segment_weighted_mean(rows, self.weights(rows).squeeze(1), owner, n_texts)
 
 
 def build_sentence_head_v1(

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .checks import at_least, rate
-from .segments import segment_max, segment_mean, segment_softmax
+from .segments import segment_max, segment_mean, segment_weighted_mean
 from .task_head import HeadBatch, task_model
 from .views import ask_for
 
@@ -93,9 +93,7 @@ class TextCatHead(nn.Module):
             return segment_max(rows, docs, n_docs)
         if self.attention is None:
             return segment_mean(rows, docs, n_docs)
-        weights = segment_softmax(self.attention(rows).squeeze(1), docs, n_docs)
-        zeros = rows.new_zeros((n_docs, rows.shape[1]))
-        return zeros.index_add(0, docs, rows * weights.unsqueeze(1))
+        return segment_weighted_mean(rows, self.attention(rows).squeeze(1), docs, n_docs)
 
     def _ngrams(self, batch: HeadBatch) -> tuple[Tensor, Tensor]:
         """Buckets of all n-grams of the batch, doc by doc, and where each doc's begin."""

@@ -1,13 +1,18 @@
-"""From a Doc to the component that can answer for it: by the vocabulary that both share."""
+"""From a Doc to the component that can answer for it, by the vocabulary that both share; from a
+pipeline to its component of a kind."""
 
 import gc
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
+from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from ..errors import Errors
 from .task_pipe import TaskPipe
+
+Pipe = TypeVar("Pipe", bound=TaskPipe)
 
 # A component has its own vocabulary, and that of every pipeline that was given the component with
 # `nlp.add_pipe(..., source=...)`: spaCy shares the object and leaves its vocabulary as it was.
@@ -44,3 +49,18 @@ def _known(doc: Doc, kind: type[TaskPipe]) -> list[TaskPipe]:
         for component, vocabs in list(_vocabs.items())
         if isinstance(component, kind) and any(vocab is doc.vocab for vocab in vocabs)
     ]
+
+
+def component_of(nlp: Language, kind: type[Pipe], factory: str) -> Pipe:
+    """Find the component of a pipeline, the first if there are several.
+
+    nlp (Language): The pipeline.
+    kind (type[TaskPipe]): The class of the component.
+    factory (str): Its factory, for the message.
+    RETURNS (TaskPipe): The component.
+    RAISES (ValueError): If there is none.
+    """
+    for _, component in nlp.pipeline:
+        if isinstance(component, kind):
+            return component
+    raise ValueError(Errors.E430.format(factory=factory, found=0))

@@ -21,6 +21,7 @@ from ..layers.task_head import HeadInput
 from ..scoring.similarity import score_similarity
 from .groups import bounded_groups
 from .hooks import install
+from .owners import component_of
 from .register import register_task
 from .task import Task
 from .task_pipe import TaskPipe
@@ -245,11 +246,9 @@ def attach(docs: Iterable[Doc], nlp: Language) -> list[Doc]:
     RETURNS (List[Doc]): The docs.
     RAISES (ValueError): If the pipeline has no `trf_similarity`.
     """
-    found = [pipe for _, pipe in nlp.pipeline if isinstance(pipe, SimilarityPipe)]
-    if not found:
-        raise ValueError(Errors.E430.format(factory="trf_similarity", found=0))
+    pipe = component_of(nlp, SimilarityPipe, "trf_similarity")
     attached = list(docs)
-    found[0].attach(attached)
+    pipe.attach(attached)
     return attached
 
 

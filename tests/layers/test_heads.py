@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from spacy_llm_tasks.layers.segments import segment_softmax
 from spacy_llm_tasks.layers.span_decoding import (
     SpanTargets,
     candidate_spans,
@@ -16,7 +17,7 @@ from spacy_llm_tasks.layers.span_decoding import (
 from spacy_llm_tasks.layers.span_head import NO_SPAN, SpanHead, band
 from spacy_llm_tasks.layers.tag_decoding import TagRules, decode_tags, tag_loss
 from spacy_llm_tasks.layers.task_head import HeadBatch
-from spacy_llm_tasks.layers.textcat_head import N_BUCKETS, TextCatHead, segment_softmax
+from spacy_llm_tasks.layers.textcat_head import N_BUCKETS, TextCatHead
 
 WIDTH, N_LABELS = 8, 3
 LENGTHS = [[5], [4, 0, 1, 7], [0, 3, 0], [1, 1]]
