@@ -58,7 +58,8 @@ class Graph:
         )
         for start in range(0, len(rows), _CHUNK):
             part = _graph_form(rows[start : start + _CHUNK], precision)
-            index.add(np.arange(start, start + len(part), dtype=np.uint64), part)
+            # By one thread: several would link the rows in another order every time.
+            index.add(np.arange(start, start + len(part), dtype=np.uint64), part, threads=1)
         return cls(index, precision=precision, n_rows=len(rows))
 
     @classmethod
