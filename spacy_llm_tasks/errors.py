@@ -101,6 +101,10 @@ class Errors(metaclass=_ErrorsWithCodes):
         "Precision int8 runs on a CPU for which PyTorch has quantised products, but the weights "
         "are on {device}. Use bf16 or fp32 there."
     )
+    E125 = (
+        "Cannot give '{name}' {found} private layers: the encoder has {depth}, and the name of a "
+        "component with private layers must not have a dot."
+    )
     E180 = "Unknown weights {name!r}. Known are: {known}. See `spacy-llm-tasks weights list`."
     E181 = (
         "{name} from {source} is not the published file: {problem}. It was not used; if it keeps "
@@ -169,6 +173,10 @@ class Errors(metaclass=_ErrorsWithCodes):
     E217 = (
         "Expected a list of texts, or a list of pairs of texts, but found {found}. Give one kind "
         "at a time."
+    )
+    E218 = (
+        "The first text of pair {item} takes more than one window, so its second text cannot be "
+        "read together with it. Shorten the question."
     )
     E215 = "A document cannot have {length} pieces. Pass the lengths that the tokenizer returned."
 
@@ -413,6 +421,18 @@ class Errors(metaclass=_ErrorsWithCodes):
         "A doc has no embedding. Run it through a pipeline with 'trf_similarity' before it is "
         "added to an index."
     )
+    E457 = (
+        "private_layers = {found} with layer = {layer}: it must be 0 or more, and a head with "
+        "private layers reads the encoder's output (layer = -1)."
+    )
+    E458 = (
+        "The encoder was saved with {found} private layers for '{name}', the config says {wanted}. "
+        "Set private_layers of that component's listener to {found}, or train anew."
+    )
+    E459 = (
+        "deferred_layers = {found} does not fit an encoder of {depth} layers: at least the last "
+        "one must read question and text together."
+    )
 
     # 5xx: training and the command line
     E501 = "Optimizer setting {name} = {value} is out of range, expected {low} to {high}."
@@ -464,6 +484,18 @@ class Errors(metaclass=_ErrorsWithCodes):
     E519 = "{path} cannot be read: {error}"
     E520 = "The reader [corpora.{split}] cannot be made:\n  {text}"
     E521 = "No metrics in {paths}: there is no .json file. Run `evaluate ... --output FILE` first."
+    E522 = (
+        "There is no component '{name}' in the pipeline, to train it alone. Components there are: "
+        "{known}."
+    )
+    E523 = (
+        "--single goes with one metrics file, found {found}: {names}. Name the one of the pipeline "
+        "that was trained jointly."
+    )
+    E524 = (
+        "No main score is a number both in the metrics of {joint} and in those of {folder}. Run "
+        "`evaluate ... --output FILE` on the same data for both."
+    )
     # 58x: benchmarks
     E525 = "{path}, line {line}: expected a JSON object with a 'text'."
     E526 = "Name either files to ask, or an index with --corpus."
@@ -473,7 +505,7 @@ class Errors(metaclass=_ErrorsWithCodes):
     )
     E582 = "Unknown benchmark set '{name}'. Known: {known}."
     E583 = "Unknown side '{side}'. Known: {known}."
-    E584 = "Unknown benchmark task '{task}', expected 'ner' or 'textcat'."
+    E584 = "Unknown benchmark task '{task}'. Known: {known}."
     E585 = (
         "{path} is not a whole result file of this benchmark ({error}). Delete it: the run is then "
         "done again."
@@ -490,6 +522,10 @@ class Errors(metaclass=_ErrorsWithCodes):
     E589 = (
         "{path}:{line}: expected tab-separated columns with a number in the fifth and sentences in "
         "the sixth and seventh."
+    )
+    E590 = (
+        "The peer of the benchmark task '{task}' is no spaCy config: its runs are made by "
+        "benchmarks/peers.py."
     )
 
     # 6xx: search

@@ -15,7 +15,7 @@ from thinc.api import Model
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
-from .checks import rate
+from .checks import at_least, rate
 from .task_head import HeadBatch, task_model
 
 
@@ -25,10 +25,14 @@ class AnswerHead(nn.Module):
     width (int): W, the width of the rows.
     n_labels (int): Not used: answers have no labels.
     dropout (float): Rate on the rows, unless the pipeline sets another.
+    deferred_layers (int): Lower layers that read question and text apart; the task asks for it.
     """
 
-    def __init__(self, *, width: int, n_labels: int, dropout: float) -> None:
+    def __init__(
+        self, *, width: int, n_labels: int, dropout: float, deferred_layers: int = 0
+    ) -> None:
         super().__init__()
+        self.deferred_layers = deferred_layers
         self.scores = nn.Linear(width, 2)
         self.dropout = nn.Dropout(dropout)
         self.default_dropout = dropout
@@ -74,13 +78,18 @@ def _log_sums(scores: Tensor, sequence: Tensor, chosen: Tensor, n_sequences: int
 
 
 def build_answer_head_v1(
-    tok2vec: Model[list[Doc], list[Floats2d]], dropout: float = 0.1
+    tok2vec: Model[list[Doc], list[Floats2d]], dropout: float = 0.1, deferred_layers: int = 0
 ) -> Model[list[Doc], Tensor]:
     """Build the question answering head (registered as `spacy_llm_tasks.AnswerHead.v1`).
 
     tok2vec (Model[List[Doc], List[Floats2d]]): The upstream, a `trf_encoder`.
     dropout (float): Rate in training, if the pipeline's `[training] dropout` never sets one.
+    deferred_layers (int): Let the lower layers read question and text apart, so many of them. The
+        text then goes through these once, however many questions are asked about it: faster where
+        there are several, at some cost in accuracy. 0: all layers read both together.
     RAISES (ValueError): if the upstream is another library's.
     """
     rate("dropout", dropout)
-    return task_model(tok2vec, partial(AnswerHead, dropout=dropout), reads_docs=False)
+    at_least("deferred_layers", deferred_layers, 0)
+    build = partial(AnswerHead, dropout=dropout, deferred_layers=deferred_layers)
+    return task_model(tok2vec, build, reads_docs=False)

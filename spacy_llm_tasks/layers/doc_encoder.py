@@ -1,14 +1,19 @@
 """The torch side of the encoder layer: packed sequences in, one row per token, piece or doc out."""
 
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..errors import Errors
+from ..nn.block import Block
 from ..nn.config import TransformerConfig
-from ..nn.encoder import TransformerEncoder
+from ..nn.encoder import TransformerEncoder, set_dropout
 from ..nn.packing import Packing
 from ..tokenization.pieces import bounds_of
 from ..tokenization.sequences import Sequences
@@ -28,25 +33,36 @@ class View(NamedTuple):
         "mean" (B, W): the mean over all positions, special pieces included;
         "none": nothing, for a listener that only knows the way to the encoder.
     layer (int): -1 for the encoder's output, 0 for the embeddings, k for the output of block k.
+    branch (str): Whose last blocks to go through; "" for those that all share.
     """
 
     kind: str = "tokens"
     layer: int = -1
+    branch: str = ""
 
 
 TOKENS = View()
-NONE = View("none")
+NONE = "none"
 
 
 class DocEncoder(nn.Module):
     """A TransformerEncoder that reads a DocBatch.
 
+    A branch is a copy of its last blocks that belongs to one listener: the tasks of a pipeline then
+    share the blocks below, and each has its own above.
+
     config (dict): The fields of a `TransformerConfig`.
+    branches (dict): The number of private blocks of each branch.
     """
 
-    def __init__(self, *, config: dict[str, Any]) -> None:
+    def __init__(self, *, config: dict[str, Any], branches: dict[str, int] | None = None) -> None:
         super().__init__()
         self.transformer = TransformerEncoder(TransformerConfig.from_dict(config))
+        self.branches = nn.ModuleDict()
+        # In training, rows whose activations are kept at a time; None for all.
+        self.recompute_rows: int | None = None
+        for name, n_blocks in (branches or {}).items():
+            self.add_branch(name, n_blocks)
 
     @property
     def config(self) -> TransformerConfig:
@@ -57,10 +73,34 @@ class DocEncoder(nn.Module):
         return self.config.depth
 
     def layer_of(self, name: str) -> int:
-        return self.transformer.layer_of(name.removeprefix("transformer."))
+        room, _, rest = name.partition(".")
+        if room != "branches":
+            return self.transformer.layer_of(rest)
+        branch, number, *_ = rest.split(".")
+        return self.depth - len(self._branch(branch)) + int(number) + 1
 
     def set_dropout(self, rate: float | None) -> None:
         self.transformer.set_dropout(rate)
+        set_dropout(self.branches, self.config, rate)
+
+    def add_branch(self, name: str, n_blocks: int) -> None:
+        """Give a listener last blocks of its own, copies of the shared ones as they are now.
+
+        name (str): Its name, without a dot.
+        n_blocks (int): How many.
+        RAISES (ValueError): if the encoder has not so many, or the name has a dot.
+        """
+        if not 0 < n_blocks <= self.depth or "." in name:
+            raise ValueError(Errors.E125.format(name=name, found=n_blocks, depth=self.depth))
+        self.branches[name] = deepcopy(self.transformer.blocks[self.depth - n_blocks :])
+
+    def _branch(self, name: str) -> list[Block]:
+        return list(self.branches[name]) if name else []  # type: ignore[call-overload]
+
+    def _path(self, branch: str) -> list[Block]:
+        """All blocks that a branch goes through."""
+        own = self._branch(branch)
+        return [*self.transformer.blocks[: self.depth - len(own)], *own]
 
     def forward(self, batch: DocBatch, views: set[View]) -> dict[View, Tensor]:
         """Encode a batch once and read the wanted views off it.
@@ -73,46 +113,105 @@ class DocEncoder(nn.Module):
         for view in views:
             if not -1 <= view.layer <= self.depth:
                 raise ValueError(Errors.E424.format(found=view.layer, depth=self.depth))
-        layers = sorted({view.layer for view in views})
-        states = self._states(batch.ids, batch.sequence_lengths, layers)
-        return {view: self._read(batch, states[view.layer], view.kind) for view in views}
+        wanted = sorted({(view.layer, view.branch) for view in views})
+        step = partial(self._encode, wanted=wanted)
+        found = self._in_parts(step, batch.sequence_lengths, _tensor(batch.ids))
+        states = dict(zip(wanted, found, strict=True))
+        return {
+            view: self._read(batch, states[view.layer, view.branch], view.kind) for view in views
+        }
 
-    def read(self, sequences: Sequences) -> Tensor:
+    def read(self, sequences: Sequences, *, branch: str = "", until: int | None = None) -> Tensor:
         """Encode sequences of texts or pairs.
 
         sequences (Sequences): Their layout.
+        branch (str): Whose last blocks to go through.
+        until (int): Stop behind this block, without the final norm; None for the whole encoder.
         RETURNS (Tensor): (R, W) the state of every position.
         """
         # A table with one segment (RoBERTa's) knows no second text.
-        segments = sequences.segments if self.config.n_segments > 1 else None
-        return self._states(sequences.ids, sequences.lengths, [-1], segments)[-1]
+        segments = _tensor(sequences.segments) if self.config.n_segments > 1 else None
+        whole = until is None and not branch
+        blocks = None if whole else self._path(branch)[:until]
+        step = partial(self._read_text, blocks=blocks, ends=until is None)
+        return self._in_parts(step, sequences.lengths, _tensor(sequences.ids), segments)[0]
 
-    def _states(
+    def read_on(
+        self, lower: Tensor, lengths: np.ndarray, *, after: int, branch: str = ""
+    ) -> Tensor:
+        """Send rows that are half read through the other half.
+
+        lower (Tensor): (R, W) rows of sequences after block `after`.
+        lengths (ndarray): (K,) positions of each sequence. They may be others than those that the
+            lower blocks saw: from here on, these read each other.
+        after (int): The block.
+        branch (str): Whose last blocks to go through.
+        RETURNS (Tensor): (R, W) the encoder's output.
+        """
+        step = partial(self._read_on, blocks=self._path(branch)[after:])
+        return self._in_parts(step, lengths, lower)[0]
+
+    def _encode(
+        self, packing: Packing, pieces: Tensor, *, wanted: Sequence[tuple[int, str]]
+    ) -> tuple[Tensor, ...]:
+        output = self.transformer(pieces, packing, all_layers=wanted != [(-1, "")])
+        states = []
+        for layer, branch in wanted:
+            own = self._branch(branch)
+            if own:
+                (state,) = self._read_on(packing, output.layers[self.depth - len(own)], blocks=own)
+                states.append(state)
+            else:
+                states.append(output.last if layer == -1 else output.layers[layer])
+        return tuple(states)
+
+    def _read_text(
         self,
-        ids: np.ndarray,
-        lengths: np.ndarray,
-        layers: list[int],
-        segments: np.ndarray | None = None,
-    ) -> dict[int, Tensor]:
-        """The states (R, W) of the wanted layers, a bounded number of rows at a time."""
+        packing: Packing,
+        pieces: Tensor,
+        segments: Tensor | None,
+        *,
+        blocks: list[Block] | None,
+        ends: bool,
+    ) -> tuple[Tensor]:
+        if blocks is None:
+            return (self.transformer(pieces, packing, segments=segments).last,)
+        hidden = self.transformer.embeddings(pieces, packing, segments=segments)
+        hidden = self.transformer.climb(hidden, packing, blocks)
+        return (self.transformer.finish(hidden) if ends else hidden,)
+
+    def _read_on(self, packing: Packing, hidden: Tensor, *, blocks: list[Block]) -> tuple[Tensor]:
+        return (self.transformer.finish(self.transformer.climb(hidden, packing, blocks)),)
+
+    def _in_parts(
+        self, step: Callable[..., tuple[Tensor, ...]], lengths: np.ndarray, *rows: Tensor | None
+    ) -> list[Tensor]:
+        """Run a step over sequences, a bounded number of rows at a time.
+
+        In training all rows are read at once, or, with `recompute_rows`, part by part: of each part
+        only the result is kept, and the way there is gone again for the gradient. (Chen et al.
+        2016, https://arxiv.org/abs/1604.06174; with a loss over a large batch of sentence vectors,
+        it is what Gao et al. 2021, https://arxiv.org/abs/2101.06983, do.)
+
+        step (Callable): Takes a packing and rows, gives (R, W) tensors.
+        lengths (ndarray): (K,) rows of each sequence.
+        rows (Tensor): Each (R, ...), or None.
+        RETURNS (list[Tensor]): What the step gives, put together.
+        """
         device = next(self.parameters()).device
-        pieces = _to_device(ids, device)
-        kinds = None if segments is None else _to_device(segments, device)
-        chunks = [(0, len(lengths))] if self.training else _chunks(lengths)
+        limit = self.recompute_rows if self.training else ROWS_PER_PASS
         bounds = bounds_of(lengths)
-        parts: dict[int, list[Tensor]] = {layer: [] for layer in layers}
+        chunks = [(0, len(lengths))] if limit is None else _chunks(lengths, limit)
+        parts = []
         for first, last in chunks:
             packing = Packing.from_lengths(lengths[first:last], device=device)
-            rows = slice(int(bounds[first]), int(bounds[last]))
-            output = self.transformer(
-                pieces[rows],
-                packing,
-                segments=None if kinds is None else kinds[rows],
-                all_layers=layers != [-1],
-            )
-            for layer in layers:
-                parts[layer].append(output.last if layer == -1 else output.layers[layer])
-        return {layer: p[0] if len(p) == 1 else torch.cat(p) for layer, p in parts.items()}
+            rows_of = slice(int(bounds[first]), int(bounds[last]))
+            mine = [None if r is None else _to_device(r[rows_of], device) for r in rows]
+            if self.training and len(chunks) > 1:
+                parts.append(checkpoint(step, packing, *mine, use_reentrant=False))
+            else:
+                parts.append(step(packing, *mine))
+        return [p[0] if len(p) == 1 else torch.cat(p) for p in zip(*parts, strict=True)]
 
     def _read(self, batch: DocBatch, states: Tensor, kind: str) -> Tensor:
         if kind == "cls":
@@ -125,15 +224,20 @@ class DocEncoder(nn.Module):
         return pieces if kind == "pieces" else _pool_tokens(batch, pieces)
 
 
-def _to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(array)
 
 
-def _chunks(lengths: np.ndarray) -> list[tuple[int, int]]:
-    """Runs of sequences of about `ROWS_PER_PASS` rows each: (first, last), half open."""
+def _to_device(rows: Tensor, device: torch.device) -> Tensor:
+    if rows.device.type == "cpu" and device.type == "cuda":
+        return rows.pin_memory().to(device, non_blocking=True)
+    return rows.to(device)
+
+
+def _chunks(lengths: np.ndarray, n_rows: int) -> list[tuple[int, int]]:
+    """Runs of sequences of about `n_rows` rows each: (first, last), half open."""
     ends = np.cumsum(lengths)
-    pass_of = (ends - 1) // ROWS_PER_PASS
+    pass_of = (ends - 1) // n_rows
     bounds = [0, *(np.flatnonzero(np.diff(pass_of)) + 1).tolist(), len(ends)]
     return list(zip(bounds[:-1], bounds[1:], strict=True))
 

@@ -7,17 +7,23 @@ component, and stepped once, with the gradients of this pass and of the shared o
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
+import numpy as np
 import torch
 from thinc.api import Model
 from torch import Tensor
 
 from ..errors import Errors
 from ..tokenization.sequences import Sequences, lay_out
+from .doc_encoder import DocEncoder, View
 from .encoder import N_SPECIAL, EncoderShim, shim_of, window_of
+from .joint import Joint, join
 from .listener import Listener
+from .lower_halves import LowerHalf
+from .segments import index_on
 
 
 class Encoded(NamedTuple):
@@ -32,8 +38,9 @@ class Encoded(NamedTuple):
 
 
 Backprop = Callable[[Tensor], None]
-# Texts, pairs of texts, or what `layout` made of them before.
-Inputs = Sequence[str] | Sequence[tuple[str, str]] | Sequences
+Pairs = Sequence[tuple[str, str]]
+# Texts, pairs of texts, or what was made of them before: a `layout`, or pairs `apart`.
+Inputs = Sequence[str] | Pairs | Sequences | Joint
 
 
 def encode(tok2vec: Model, inputs: Inputs, *, is_train: bool = False) -> tuple[Encoded, Backprop]:
@@ -41,7 +48,8 @@ def encode(tok2vec: Model, inputs: Inputs, *, is_train: bool = False) -> tuple[E
 
     tok2vec (Model): The head's upstream.
     inputs (Sequence): Texts, or pairs of texts: the first is repeated, the second is read in
-        overlapping windows where the pair is too long for the encoder. Or their `layout`.
+        overlapping windows where the pair is too long for the encoder. Or their `layout`, or pairs
+        that are read `apart` first.
     is_train (bool): Whether gradients will come back. Call it in an `update`, after the encoder's
         own: an encoder that has not been updated in this step is frozen, and learns nothing here.
     RETURNS (tuple): The rows, and a function that takes their gradient (R, W).
@@ -51,7 +59,10 @@ def encode(tok2vec: Model, inputs: Inputs, *, is_train: bool = False) -> tuple[E
     if isinstance(node, Listener):
         encoded, backprop = node.encoder.encode(inputs, is_train=is_train, listener=node)
         return encoded, partial(_scaled, backprop, node.grad_factor)
-    return update_texts(node, inputs) if is_train else (predict_texts(node, inputs), ignore)
+    branch = _branch_of(node)
+    if is_train:
+        return update_texts(node, inputs, branch=branch)
+    return predict_texts(node, inputs, branch=branch), ignore
 
 
 def layout(tok2vec: Model, inputs: Inputs) -> Sequences:
@@ -63,8 +74,37 @@ def layout(tok2vec: Model, inputs: Inputs) -> Sequences:
     RETURNS (Sequences): The layout; `encode` takes it, or parts of it, in the place of the texts.
     RAISES (ValueError): as `encode`.
     """
-    node = _way_in(tok2vec)
-    return _lay_out(node.encoder.model if isinstance(node, Listener) else node, inputs)
+    return _lay_out(_encoder_of(tok2vec), inputs)
+
+
+def apart(tok2vec: Model, pairs: Pairs, *, after: int, is_train: bool = False) -> Joint:
+    """Lay pairs out whose texts the lower blocks read apart, each text once.
+
+    tok2vec (Model): The head's upstream.
+    pairs (Sequence[Tuple[str, str]]): The pairs.
+    after (int): The last block that reads them apart.
+    is_train (bool): In training they are only laid out. Otherwise the lower blocks read them now,
+        and the encoder keeps its latest second texts for the next time.
+    RETURNS (Joint): `encode` takes it, or parts of it, in the place of the pairs.
+    RAISES (ValueError): as `encode`; or if the encoder has no blocks above these, or a first text
+        takes more than one window.
+    """
+    node, model = _way_in(tok2vec), _encoder_of(tok2vec)
+    depth = shim_of(model).encoder.depth
+    if not 0 < after < depth:
+        raise ValueError(Errors.E459.format(found=after, depth=depth))
+    firsts = {text: i for i, text in enumerate(dict.fromkeys(a for a, _ in pairs))}
+    seconds = {text: len(firsts) + i for i, text in enumerate(dict.fromkeys(b for _, b in pairs))}
+    numbers = [firsts[a] for a, _ in pairs], [seconds[b] for _, b in pairs]
+    if is_train:
+        return join(_lay_out(model, [*firsts, *seconds]), *numbers, after=after)
+    branch = node.view.branch if isinstance(node, Listener) else _branch_of(node)
+    halves = [
+        *_lower_halves(model, list(firsts), after, branch, keep=False),
+        *_lower_halves(model, list(seconds), after, branch, keep=True),
+    ]
+    found = join(Sequences.chain([half.sequences for half in halves]), *numbers, after=after)
+    return replace(found, lower=torch.cat([half.rows for half in halves]))
 
 
 def _way_in(tok2vec: Model) -> Model:
@@ -79,30 +119,41 @@ def _way_in(tok2vec: Model) -> Model:
     raise ValueError(Errors.E416.format(kind="texts or pairs", upstream=tok2vec.name))
 
 
-def predict_texts(model: Model, inputs: Inputs) -> Encoded:
+def _encoder_of(tok2vec: Model) -> Model:
+    node = _way_in(tok2vec)
+    return node.encoder.model if isinstance(node, Listener) else node
+
+
+def _branch_of(model: Model) -> str:
+    return View(*model.attrs["view"]).branch
+
+
+def predict_texts(model: Model, inputs: Inputs, *, branch: str = "") -> Encoded:
     """Read texts or pairs without a graph.
 
     model (Model): The encoder layer.
     inputs (Sequence): Texts or pairs.
+    branch (str): Whose last blocks to go through.
     RETURNS (Encoded): The rows.
     """
-    sequences, shim = _lay_out(model, inputs), shim_of(model)
+    shim, laid_out = shim_of(model), _lay_out(model, inputs)
     shim.count_pass()
     with shim.predicting():
-        return Encoded(shim.encoder.read(sequences), sequences)
+        return _read(shim.encoder, laid_out, branch)
 
 
-def update_texts(model: Model, inputs: Inputs) -> tuple[Encoded, Backprop]:
+def update_texts(model: Model, inputs: Inputs, *, branch: str = "") -> tuple[Encoded, Backprop]:
     """Read texts or pairs in training mode.
 
     model (Model): The encoder layer.
     inputs (Sequence): Texts or pairs.
+    branch (str): Whose last blocks to go through.
     RETURNS (tuple): The rows, and a function that adds their gradient to the weights' gradients.
     """
-    sequences, shim = _lay_out(model, inputs), shim_of(model)
+    shim, laid_out = shim_of(model), _lay_out(model, inputs)
     shim.count_pass()
     shim.training(model.attrs["dropout_rate"])
-    rows = shim.encoder.read(sequences)
+    rows, sequences = _read(shim.encoder, laid_out, branch)
 
     def backprop(d_rows: Tensor) -> None:
         torch.autograd.backward([rows], [d_rows.to(rows)])
@@ -118,8 +169,45 @@ def _scaled(backprop: Backprop, factor: float, d_rows: Tensor) -> None:
     backprop(d_rows if factor == 1.0 else d_rows * factor)
 
 
-def _lay_out(model: Model, inputs: Inputs) -> Sequences:
+def _read(encoder: DocEncoder, inputs: Sequences | Joint, branch: str) -> Encoded:
     if isinstance(inputs, Sequences):
+        return Encoded(encoder.read(inputs, branch=branch), inputs)
+    lower = inputs.lower
+    if lower is None:
+        lower = encoder.read(inputs.apart, branch=branch, until=inputs.after)
+    lower = lower.index_select(0, index_on(inputs.source, lower))
+    lengths = inputs.together.lengths
+    rows = encoder.read_on(lower, lengths, after=inputs.after, branch=branch)
+    return Encoded(rows, inputs.together)
+
+
+def _lower_halves(
+    model: Model, texts: list[str], after: int, branch: str, *, keep: bool
+) -> list[LowerHalf]:
+    """Read texts with the lower blocks, those that have not been kept from an earlier time."""
+    shim = shim_of(model)
+    kept = shim.lower_halves
+    found = {text: kept.get((text, after, branch)) for text in texts}
+    new = [text for text, half in found.items() if half is None]
+    if new:
+        sequences = _lay_out(model, new)
+        shim.count_pass()
+        with shim.predicting():
+            rows = shim.encoder.read(sequences, branch=branch, until=after)
+        owner = np.repeat(sequences.item, sequences.lengths)
+        sizes = np.bincount(owner, minlength=len(new)).tolist()
+        parts = rows.index_select(0, index_on(np.argsort(owner, kind="stable"), rows)).split(sizes)
+        halves = map(LowerHalf, sequences.of_each(len(new)), parts)
+        found.update(zip(new, halves, strict=True))
+    if keep:
+        for text, half in found.items():
+            kept.keep((text, after, branch), cast(LowerHalf, half))
+    return cast(list[LowerHalf], [found[text] for text in texts])
+
+
+def _lay_out(model: Model, inputs: Inputs) -> Any:
+    """Sequences of texts or pairs; a layout is left as it is."""
+    if isinstance(inputs, Sequences | Joint):
         return inputs
     tokenizer, window = shim_of(model).built_tokenizer, window_of(model)
     if not len(inputs) or not isinstance(inputs[0], str):

@@ -16,8 +16,10 @@ from ..nn.linear import set_precision
 from ..nn.precision import check as check_precision
 from ..tokenization.tokenizer import PieceTokenizer
 from . import memory, trf_data
+from .checks import at_least
 from .doc_batch import prepare
 from .doc_encoder import TOKENS, DocEncoder, View
+from .lower_halves import LowerHalves
 from .shim import TorchShim
 
 Views = dict[View, list[Floats2d]]
@@ -32,14 +34,23 @@ class EncoderShim(TorchShim):
 
     architecture (dict): What the config asked for; None where it left the choice open.
     precision (str): Precision of predictions, see `nn.precision`. It belongs to the run, not to
-        the weights: it is not saved with them.
+        the weights: it is not saved with them, and neither is the next one.
+    recompute_rows (int): In training, rows whose activations are kept at a time; None for all.
     """
 
-    def __init__(self, architecture: dict[str, Any], *, precision: str = "fp32") -> None:
+    def __init__(
+        self,
+        architecture: dict[str, Any],
+        *,
+        precision: str = "fp32",
+        recompute_rows: int | None = None,
+    ) -> None:
         super().__init__(DocEncoder, role="encoder")
         self.architecture = architecture
         self.precision = check_precision(precision)
+        self.recompute_rows = recompute_rows
         self.tokenizer: PieceTokenizer | None = None
+        self.lower_halves = LowerHalves()
         self._n_passes = 0
 
     def count_pass(self) -> None:
@@ -48,9 +59,14 @@ class EncoderShim(TorchShim):
         if self._n_passes % memory.PASSES == 0:
             memory.give_back()
 
-    def install(self, config: TransformerConfig, tokenizer: PieceTokenizer) -> DocEncoder:
+    def install(
+        self,
+        config: TransformerConfig,
+        tokenizer: PieceTokenizer,
+        branches: dict[str, int] | None = None,
+    ) -> DocEncoder:
         """Build the encoder of a config, which must agree with what the pipeline's config asked
-        for.
+        for, and its branches.
 
         RAISES (ValueError): naming the first setting that disagrees, or a tokenizer with more
             pieces than the encoder has embeddings.
@@ -63,7 +79,31 @@ class EncoderShim(TorchShim):
             found, expected = tokenizer.n_pieces, config.n_pieces
             raise ValueError(Errors.E405.format(found=found, expected=expected))
         self.tokenizer = tokenizer
-        return self.materialize(config=values)
+        return self.materialize(config=values, branches=branches or {})
+
+    def need_branch(self, name: str, n_blocks: int, *, add: bool) -> None:
+        """See that a listener has its private blocks.
+
+        name (str): Its branch.
+        n_blocks (int): How many.
+        add (bool): Whether to make them if there are none.
+        RAISES (ValueError): if it has another number of them.
+        """
+        sizes = self.cfg["sizes"].setdefault("branches", {})
+        if add and name not in sizes:
+            self.encoder.add_branch(name, n_blocks)
+            sizes[name] = n_blocks
+            self._weights_changed()
+        if sizes.get(name, 0) != n_blocks:
+            found = sizes.get(name, 0)
+            raise ValueError(Errors.E458.format(name=name, found=found, wanted=n_blocks))
+
+    def rename_branch(self, old: str, new: str) -> None:
+        """Keep the private blocks of a listener under another name, if there are any."""
+        if self.is_built and old in self.encoder.branches:
+            self.encoder.branches[new] = self.encoder.branches.pop(old)
+            sizes = self.cfg["sizes"]["branches"]
+            sizes[new] = sizes.pop(old)
 
     @property
     def encoder(self) -> DocEncoder:
@@ -79,7 +119,8 @@ class EncoderShim(TorchShim):
 
     def materialize(self, **sizes: Any) -> DocEncoder:
         super().materialize(**sizes)
-        self._drop_rounded_weights()
+        self.encoder.recompute_rows = self.recompute_rows
+        self._weights_changed()
         return self.encoder
 
     def training(self, dropout: float | None) -> nn.Module:
@@ -89,14 +130,16 @@ class EncoderShim(TorchShim):
 
     def finish_update(self, optimizer: Any) -> None:
         super().finish_update(optimizer)
-        self._drop_rounded_weights()
+        self._weights_changed()
 
     def to_device(self, device_type: str, device_id: int) -> None:
         super().to_device(device_type, device_id)
-        self._drop_rounded_weights()
+        self._weights_changed()
 
-    def _drop_rounded_weights(self) -> None:
-        """The float32 weights have changed or moved: those in fewer bits are made anew."""
+    def _weights_changed(self) -> None:
+        """The float32 weights have changed or moved: those in fewer bits are made anew, and what
+        was read with the old ones is forgotten."""
+        self.lower_halves.clear()
         if self.is_built and self.precision != "fp32":
             set_precision(self.module, self.precision)
 
@@ -121,6 +164,7 @@ def build_transformer_v1(
     window: int = 384,
     stride: int = 320,
     precision: Literal["fp32", "bf16", "int8"] = "fp32",
+    recompute_rows: int | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
     """Build our Transformer as a thinc layer (registered as `spacy_llm_tasks.Transformer.v1`).
 
@@ -137,8 +181,13 @@ def build_transformer_v1(
     precision (str): "fp32", or for faster predictions with rounded weights "bf16" or "int8" (CPU
         only). A trained pipeline takes it at load time:
         `spacy.load(path, config={"components.transformer.model.precision": "int8"})`.
+    recompute_rows (int): Train on batches that are too large for the memory: the activations of
+        about so many word pieces are kept at a time, the others are worked out again for the
+        gradient, for about a third more time. null keeps all.
     RETURNS (Model[List[Doc], List[Floats2d]]): One row of `width` numbers per token.
     """
+    if recompute_rows is not None:
+        at_least("recompute_rows", recompute_rows, 1)
     if not 0 < stride <= window:
         raise ValueError(Errors.E406.format(window=window, stride=stride))
     architecture = {
@@ -165,13 +214,18 @@ def build_transformer_v1(
             "replace_listener": replace_listener,
             "replace_listener_cfg": trf_data.replace_listener_cfg,
         },
-        shims=[EncoderShim(architecture, precision=precision)],
+        shims=[EncoderShim(architecture, precision=precision, recompute_rows=recompute_rows)],
     )
 
 
-def install(model: Model, config: TransformerConfig, tokenizer: PieceTokenizer) -> DocEncoder:
+def install(
+    model: Model,
+    config: TransformerConfig,
+    tokenizer: PieceTokenizer,
+    branches: dict[str, int] | None = None,
+) -> DocEncoder:
     """Give the layer an encoder of this config, randomly initialised, and a tokenizer."""
-    encoder = shim_of(model).install(config, tokenizer)
+    encoder = shim_of(model).install(config, tokenizer, branches)
     model.set_dim("nO", config.width, force=True)
     return encoder
 

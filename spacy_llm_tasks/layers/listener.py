@@ -39,18 +39,26 @@ class Listener(Tok2VecListener):
     width (int): Width of the rows, or None to take it from the encoder.
     view (View): What to read.
     grad_factor (float): Factor on the gradient that this head sends to the encoder.
+    private_layers (int): Last blocks of the encoder that belong to this listener alone.
     """
 
     # `spacy debug model` finds the upstream component by this name.
     name = "llm-tasks-transformer-listener"
 
     def __init__(
-        self, upstream: str, width: int | None, view: View, *, grad_factor: float = 1.0
+        self,
+        upstream: str,
+        width: int | None,
+        view: View,
+        *,
+        grad_factor: float = 1.0,
+        private_layers: int = 0,
     ) -> None:
         super().__init__(upstream_name=upstream, width=width)  # type: ignore[arg-type]
         self._func = forward
         self.view = view
         self.grad_factor = grad_factor
+        self.private_layers = private_layers
         self.encoder_name = upstream
         # The encoder component, set when it finds this listener: the way in for `encode`. It is no
         # layer below this one, so nobody saves or steps it through a head.
@@ -63,6 +71,7 @@ def build_listener_v1(
     output: Literal["tokens", "pieces", "cls", "mean"] = "tokens",
     layer: int = -1,
     grad_factor: float = 1.0,
+    private_layers: int = 0,
 ) -> Model[list[Doc], list[Floats2d]]:
     """Build a listener (registered as `spacy_llm_tasks.Listener.v1`).
 
@@ -74,8 +83,20 @@ def build_listener_v1(
     grad_factor (float): Factor on the gradient that this head sends to the encoder. Losses of
         different tasks have different sizes: where several heads train one encoder, this keeps one
         from drowning out another. 0 keeps the encoder out of this head's training.
+    private_layers (int): Give this head so many last blocks of the encoder for itself, copies of
+        the shared ones when training begins: for a task that sharing costs too much. The blocks
+        below are still read once for all; each private block costs the time of one.
+    RAISES (ValueError): if an inner layer is to be read through private blocks.
     """
-    return Listener(upstream, width, View(output, layer), grad_factor=grad_factor)
+    if private_layers < 0 or (private_layers and layer != -1):
+        raise ValueError(Errors.E457.format(found=private_layers, layer=layer))
+    return Listener(
+        upstream,
+        width,
+        View(output, layer),
+        grad_factor=grad_factor,
+        private_layers=private_layers,
+    )
 
 
 def require_read(model: Model, docs: Sequence[Doc]) -> None:
@@ -86,7 +107,7 @@ def require_read(model: Model, docs: Sequence[Doc]) -> None:
     RAISES (ValueError): if a doc has tokens but no rows.
     """
     for node in model.walk():
-        if isinstance(node, Tok2VecListener) and getattr(node, "view", TOKENS) != NONE:
+        if isinstance(node, Tok2VecListener) and getattr(node, "view", TOKENS).kind != NONE:
             if any(len(doc) and doc.tensor.size == 0 for doc in docs):
                 raise ValueError(Errors.E407.format(upstream=node.upstream_name))
 

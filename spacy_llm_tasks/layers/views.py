@@ -3,7 +3,6 @@
 from thinc.api import Model
 
 from ..errors import Errors
-from .doc_encoder import View
 from .encoder import EncoderShim
 from .listener import Listener
 
@@ -18,7 +17,7 @@ def ask_for(tok2vec: Model, kind: str) -> None:
     found = False
     for node in tok2vec.walk():
         if isinstance(node, Listener):
-            node.view = View(kind, node.view.layer)
+            node.view = node.view._replace(kind=kind)
             found = True
         elif node.shims and isinstance(node.shims[0], EncoderShim):
             node.attrs["view"] = [kind, -1]

@@ -8,6 +8,7 @@ Every row of the result has read its whole sequence, in both directions, and no 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -70,19 +71,39 @@ class TransformerEncoder(nn.Module):
             raise ValueError(Errors.E106.format(n_pieces=len(pieces), n_rows=packing.n_rows))
         hidden = self.embeddings(pieces, packing, segments=segments)
         layers = [hidden]
+        last = self.climb(hidden, packing, self.blocks, keep=layers if all_layers else None)
+        return EncoderOutput(self.finish(last), tuple(layers) if all_layers else ())
+
+    def climb(
+        self,
+        hidden: Tensor,
+        packing: Packing,
+        blocks: Iterable[nn.Module],
+        *,
+        keep: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Send rows through blocks, of this encoder or others of its kind.
+
+        hidden (Tensor): (T, W) rows after the embeddings or after some block.
+        packing (Packing): Their sequences.
+        blocks (Iterable[Block]): The blocks, in order.
+        keep (list[Tensor]): Takes the rows after each block.
+        RETURNS (Tensor): (T, W) the rows after the last block.
+        """
         n_rows = packing.n_rows
         spare = kernels.n_rows_for(n_rows, hidden.device) - n_rows
         if spare:
             hidden = F.pad(hidden, (0, 0, 0, spare))
-        if n_rows:
-            for block in self.blocks:
+        for block in blocks:
+            if n_rows:
                 hidden = block(hidden, packing)
-                if all_layers:
-                    layers.append(hidden[:n_rows])
-        last = hidden[:n_rows]
-        if self.final_norm is not None:
-            last = self.final_norm(last)
-        return EncoderOutput(last, tuple(layers) if all_layers else ())
+            if keep is not None:
+                keep.append(hidden[:n_rows])
+        return hidden[:n_rows]
+
+    def finish(self, hidden: Tensor) -> Tensor:
+        """RETURNS (Tensor): (T, W) the rows after the final norm, if there is one."""
+        return hidden if self.final_norm is None else self.final_norm(hidden)
 
     def layer_of(self, parameter_name: str) -> int:
         """The depth a parameter sits at, for learning rates that fall from top to bottom.
@@ -100,11 +121,7 @@ class TransformerEncoder(nn.Module):
 
         rate (float | None): From 0 to below 1; None: the rates of the config.
         """
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Dropout):
-                attention = name.endswith("attention.dropout")
-                own = self.config.attention_dropout if attention else self.config.dropout
-                module.p = own if rate is None else rate
+        set_dropout(self, self.config, rate)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -124,3 +141,17 @@ class TransformerEncoder(nn.Module):
             for name, parameter in self.named_parameters():
                 if name.endswith(("attention.output.weight", "feedforward.down.weight")):
                     nn.init.normal_(parameter, std=scaled)
+
+
+def set_dropout(module: nn.Module, config: TransformerConfig, rate: float | None) -> None:
+    """Set every dropout below a module.
+
+    module (nn.Module): An encoder, or blocks of one.
+    config (TransformerConfig): Its config.
+    rate (float | None): From 0 to below 1; None: the rates of the config.
+    """
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Dropout):
+            attention = name.endswith("attention.dropout")
+            own = config.attention_dropout if attention else config.dropout
+            part.p = own if rate is None else rate

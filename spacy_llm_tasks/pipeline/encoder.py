@@ -85,11 +85,23 @@ class EncoderComponent(Tok2Vec):
                 self.add_listener(node, component.name)
                 if isinstance(node, Listener):
                     node.encoder_name, node.encoder = self.name, self
+                    self._name_branch(node, component.name)
                 elif trf_data.is_listener(node):
                     trf_data.install_extension()
-        self._set_listener_widths()
+        self._fit_listeners()
 
-    def _set_listener_widths(self) -> None:
+    def _name_branch(self, listener: Listener, name: str) -> None:
+        """Private blocks are kept under the name of the component, under a new one if a component
+        is sourced under another name."""
+        if not listener.private_layers:
+            return
+        if listener.view.branch != name:
+            shim_of(self.model).rename_branch(listener.view.branch, name)
+        listener.view = listener.view._replace(branch=name)
+
+    def _fit_listeners(self, *, loaded: bool = False) -> None:
+        """Tell the listeners the encoder's width, and give those their private blocks that shall
+        have some; a loaded encoder must have these."""
         if self.model.has_dim("nO"):
             width = self.model.get_dim("nO")
             for listener in self.listeners:
@@ -97,11 +109,16 @@ class EncoderComponent(Tok2Vec):
                     found = listener.get_dim("nO")
                     raise ValueError(Errors.E409.format(found=found, width=width, name=self.name))
                 listener.set_dim("nO", width, force=True)
+        shim = shim_of(self.model)
+        for listener in self.listeners if shim.is_built else ():
+            if isinstance(listener, Listener) and listener.private_layers:
+                shim.need_branch(listener.view.branch, listener.private_layers, add=not loaded)
 
     @property
     def views(self) -> set[View]:
         """RETURNS (set[View]): What the linked listeners read, token rows always included."""
-        return {TOKENS} | {_view_of(listener) for listener in self.listeners} - {NONE}
+        views = {_view_of(listener) for listener in self.listeners}
+        return {TOKENS} | {view for view in views if view.kind != NONE}
 
     # Predicting ----------------------------------------------------------------------------------
 
@@ -146,15 +163,16 @@ class EncoderComponent(Tok2Vec):
         RETURNS (tuple): The rows of all positions, and a function that takes their gradient.
         """
         pending = self._pending
+        branch = "" if listener is None else listener.view.branch
         if not is_train or pending is None:
             self._step_if_due()
-            return predict_texts(self.model, inputs), ignore
-        encoded, backward = update_texts(self.model, inputs)
+            return predict_texts(self.model, inputs, branch=branch), ignore
+        encoded, backward = update_texts(self.model, inputs, branch=branch)
 
         def backprop(d_rows: Tensor) -> None:
             backward(d_rows)
             pending.has_other_gradients = True
-            if listener in self.listeners and _view_of(listener) == NONE:
+            if listener in self.listeners and _view_of(listener).kind == NONE:
                 pending.answered(self.listeners.index(listener))
                 self._step_if_complete(pending)
 
@@ -198,7 +216,7 @@ class EncoderComponent(Tok2Vec):
         batch_id = Tok2VecListener.get_batch_id(docs)
         for index, listener in enumerate(self.listeners):
             view = _view_of(listener)
-            if view == NONE:
+            if view.kind == NONE:
                 continue
             collect = partial(self._collect, pending, index, view)
             if trf_data.is_listener(listener):
@@ -209,7 +227,7 @@ class EncoderComponent(Tok2Vec):
 
     def _read(self, docs: Sequence[Doc]) -> tuple[Views, Callable[[Gradients], None]]:
         """The pass over the docs of an update, if anybody reads it."""
-        if self.listeners and all(_view_of(listener) == NONE for listener in self.listeners):
+        if self.listeners and all(_view_of(listener).kind == NONE for listener in self.listeners):
             return {}, _no_pass
         rows, backward = update_views(self.model, docs, self.views)
         # A component that annotates later in this update finds its rows without another pass.
@@ -303,7 +321,7 @@ class EncoderComponent(Tok2Vec):
             install(self.model, config, pieces)
         elif not shim_of(self.model).is_built:
             raise ValueError(Errors.E411.format(name=self.name))
-        self._set_listener_widths()
+        self._fit_listeners()
 
     # Saving --------------------------------------------------------------------------------------
 
@@ -325,7 +343,7 @@ class EncoderComponent(Tok2Vec):
             "encoder": lambda p: encoder_files.load(p, self.model),
         }
         util.from_disk(path, deserialize, exclude)
-        self._set_listener_widths()
+        self._fit_listeners(loaded=True)
         return self
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
@@ -334,7 +352,7 @@ class EncoderComponent(Tok2Vec):
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "EncoderComponent":
         super().from_bytes(bytes_data, exclude=exclude)
-        self._set_listener_widths()
+        self._fit_listeners(loaded=True)
         return self
 
 

@@ -25,7 +25,7 @@ from ..weights.checksum import sha256_of
 from ..weights.families import FAMILIES
 
 CONFIG, TOKENIZER, WEIGHTS = "encoder.json", "tokenizer.json", "model.safetensors"
-CHECKSUM = "weights_sha256"  # a key of encoder.json
+CHECKSUM, BRANCHES = "weights_sha256", "branches"  # keys of encoder.json
 
 
 def save(path: Path, model: Model) -> None:
@@ -41,7 +41,10 @@ def save(path: Path, model: Model) -> None:
     (path / WEIGHTS).unlink(missing_ok=True)  # an older save's must not stand beside a new config
     unfinished = path / f"{WEIGHTS}.tmp"
     save_file(contiguous_state(shim.module), unfinished)
-    config = {**shim.cfg["sizes"]["config"], CHECKSUM: sha256_of(unfinished)}
+    sizes = shim.cfg["sizes"]
+    config = {**sizes["config"], CHECKSUM: sha256_of(unfinished)}
+    if sizes.get("branches"):
+        config[BRANCHES] = sizes["branches"]
     srsly.write_json(path / CONFIG, config)
     shim.tokenizer.to_folder(path)
     os.replace(unfinished, path / WEIGHTS)
@@ -59,11 +62,11 @@ def load(path: Path, model: Model) -> None:
             raise ValueError(Errors.E413.format(path=path / name))
     try:
         values = dict(srsly.read_json(path / CONFIG))
-        checksum = values.pop(CHECKSUM, None)
+        checksum, branches = values.pop(CHECKSUM, None), values.pop(BRANCHES, None)
         config = TransformerConfig.from_dict(values)
     except (ValueError, TypeError) as error:
         raise ValueError(Errors.E423.format(path=path / CONFIG, error=error)) from None
-    encoder = install(model, config, PieceTokenizer.from_folder(path))
+    encoder = install(model, config, PieceTokenizer.from_folder(path), branches)
     try:
         state = load_file(path / WEIGHTS)
     except (SafetensorError, OSError) as error:

@@ -10,13 +10,14 @@ import torch
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Config
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..annotations import Question, get_questions
 from ..errors import Errors, Warnings
 from ..layers.answer_decoding import Spans, best_spans, gold_rows
 from ..layers.answer_head import answer_loss
 from ..layers.checks import at_least
+from ..layers.joint import Joint
 from ..layers.task_head import HeadInput
 from ..scoring.calibration import fit_platt, sigmoid
 from ..scoring.refusal import tune_refusal
@@ -66,11 +67,13 @@ class QuestionTargets:
     """What a batch is to learn.
 
     sequences (Sequences): The layout of its questions, each with its text.
+    inputs (Sequences / Joint): What the encoder reads: the same, or both parts apart first.
     gold (Tensor): (R, 2) bool, right starts and ends.
     open_rows (Tensor): (R,) bool, positions that may be chosen.
     """
 
     sequences: Sequences
+    inputs: Sequences | Joint
     gold: Tensor
     open_rows: Tensor
 
@@ -185,6 +188,10 @@ class QaTask(Task):
     def __post_init__(self) -> None:
         at_least("max_pieces", self.max_pieces, 1)
         at_least("questions_per_doc", self.questions_per_doc, 1)
+        self._deferred = 0
+
+    def configure(self, head: nn.Module) -> None:
+        self._deferred = getattr(head, "deferred_layers", 0)
 
     # Training ------------------------------------------------------------------------------------
 
@@ -211,9 +218,19 @@ class QaTask(Task):
                 answers.append([(a.start, a.start + len(a.text)) for a in question.answers])
         if not pairs:
             return None
-        sequences = self.layout(pairs)
+        inputs = self._laid_out(pairs, is_train=True)
+        sequences = inputs.together if isinstance(inputs, Joint) else inputs
         gold, open_rows = gold_rows(sequences, answers)
-        return QuestionTargets(sequences, torch.from_numpy(gold), torch.from_numpy(open_rows))
+        return QuestionTargets(
+            sequences, inputs, torch.from_numpy(gold), torch.from_numpy(open_rows)
+        )
+
+    def _laid_out(
+        self, pairs: Sequence[tuple[str, str]], *, is_train: bool = False
+    ) -> Sequences | Joint:
+        if self._deferred:
+            return self.apart(pairs, after=self._deferred, is_train=is_train)
+        return self.layout(pairs)
 
     def _drawn(self, questions: list[Question]) -> list[Question]:
         questions = [q for q in questions if q.question.strip() and (q.answers or self.may_refuse)]
@@ -223,7 +240,7 @@ class QaTask(Task):
         return [questions[i] for i in chosen]
 
     def inputs(self, docs: Sequence[Doc], targets: QuestionTargets | None = None) -> HeadInput:
-        return HeadInput(docs, texts=targets.sequences if targets else None)
+        return HeadInput(docs, texts=targets.inputs if targets else None)
 
     def loss(self, logits: Tensor, targets: QuestionTargets) -> Tensor:
         lengths = torch.from_numpy(targets.sequences.lengths)
@@ -264,10 +281,11 @@ class QaTask(Task):
                 raise ValueError(Errors.E435)
         found: list[Spans] = []
         for group in bounded_groups(list(pairs), _n_characters, CHARACTERS_PER_GROUP):
-            sequences = self.layout(group)
+            inputs = self._laid_out(group)
+            sequences = inputs.together if isinstance(inputs, Joint) else inputs
             runs = [
                 self.run(HeadInput([], texts=part)).float().cpu().numpy()
-                for part in sequences.parts(ROWS_PER_RUN)
+                for part in inputs.parts(ROWS_PER_RUN)
             ]
             found += best_spans(
                 sequences,

@@ -77,6 +77,9 @@ class RelationTargets:
         "rel_micro_r": 0.0,
         "rel_macro_f": 0.0,
         "rel_per_type": None,
+        "rel_unrelated_fpr": None,
+        "rel_unrelated_n": None,
+        "rel_unrelated_per_type": None,
     },
 )
 @dataclass(kw_only=True)

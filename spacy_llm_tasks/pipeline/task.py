@@ -24,6 +24,7 @@ from spacy.training import Example
 from torch import Tensor, nn
 
 from ..layers.encode import Inputs
+from ..layers.joint import Joint
 from ..layers.task_head import HeadInput
 from ..tokenization.sequences import Sequences
 
@@ -37,12 +38,14 @@ class Task(ABC):
     run (Callable[[HeadInput], Tensor]): Runs the head without a graph, for a task that is asked
         something outside the pipeline's own pass, or whose score needs more than the docs.
     layout (Callable[[Inputs], Sequences]): Lays texts or pairs out as the encoder will read them.
+    apart (Callable[..., Joint]): The same for pairs whose texts its lower layers read apart.
     """
 
     labels: tuple[str, ...] = field(default=(), init=False)
     learned: dict[str, Any] = field(default_factory=dict, init=False)
     run: Callable[[HeadInput], Tensor] = field(init=False, repr=False, compare=False)
     layout: Callable[[Inputs], Sequences] = field(init=False, repr=False, compare=False)
+    apart: Callable[..., Joint] = field(init=False, repr=False, compare=False)
 
     #: Whether the task can do without labels (a head of fixed size).
     needs_labels: ClassVar[bool] = True

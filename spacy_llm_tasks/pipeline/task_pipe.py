@@ -16,7 +16,8 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from torch import Tensor
 
 from ..errors import Errors
-from ..layers.encode import Inputs, layout
+from ..layers.encode import Inputs, Pairs, apart, layout
+from ..layers.joint import Joint
 from ..layers.listener import require_read
 from ..layers.shim import TorchShim
 from ..layers.task_head import HeadInput, build_head, shim_of
@@ -53,7 +54,7 @@ class TaskPipe(TrainablePipe):
         """Show the task what was saved, and the head what the task has learned."""
         self.task.labels = tuple(self.cfg["labels"])
         self.task.learned = self.cfg["learned"]
-        self.task.run, self.task.layout = self.run, self.layout
+        self.task.run, self.task.layout, self.task.apart = self.run, self.layout, self.apart
         if self._shim.is_built:
             self.task.configure(self._shim.module)
 
@@ -121,6 +122,10 @@ class TaskPipe(TrainablePipe):
     def layout(self, inputs: Inputs) -> Sequences:
         """RETURNS (Sequences): Texts or pairs laid out as the encoder will read them."""
         return layout(self.model.get_ref("tok2vec"), inputs)
+
+    def apart(self, pairs: Pairs, *, after: int, is_train: bool = False) -> Joint:
+        """RETURNS (Joint): Pairs whose texts the encoder's lower layers read apart."""
+        return apart(self.model.get_ref("tok2vec"), pairs, after=after, is_train=is_train)
 
     def _logits(self, docs: Sequence[Doc]) -> Iterator[tuple[list[Doc], Tensor]]:
         for group in bounded_groups(docs, len, TOKENS_PER_GROUP):

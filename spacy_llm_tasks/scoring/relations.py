@@ -13,6 +13,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from ..annotations import get_relations, has_relations
+from .cooccurrence import UnrelatedPairs
 
 
 class _Place(NamedTuple):
@@ -30,15 +31,18 @@ class _Triple(NamedTuple):
 
 
 def make_relation_scorer(
-    symmetric: Sequence[str] = (), spans_key: str = ""
+    symmetric: Sequence[str] = (), spans_key: str = "", max_distance: int = 100
 ) -> Callable[..., dict[str, Any]]:
     """`spacy_llm_tasks.relation_scorer.v1`.
 
     symmetric (Sequence[str]): Labels of relations without direction.
     spans_key (str): Where entities are found besides `doc.ents`.
+    max_distance (int): Most tokens between the entities of an unrelated pair.
     RETURNS (Callable): A scorer for components.
     """
-    return partial(score_relations, symmetric=symmetric, spans_key=spans_key)
+    return partial(
+        score_relations, symmetric=symmetric, spans_key=spans_key, max_distance=max_distance
+    )
 
 
 def score_relations(
@@ -48,6 +52,7 @@ def score_relations(
     symmetric: Iterable[str] = (),
     inverse: Mapping[str, str] | None = None,
     spans_key: str = "",
+    max_distance: int = 100,
     **_settings: Any,
 ) -> dict[str, Any]:
     """Precision, recall and F1 of `doc._.relations`, over all documents together.
@@ -61,7 +66,9 @@ def score_relations(
         and a relation given in both directions is one.
     inverse (Mapping[str, str]): Labels that are another one read backwards: each counts as that
         one, and a relation given both ways is one.
-    spans_key (str): Where entities are found besides `doc.ents`, for `rel_gold_f`.
+    spans_key (str): Where entities are found besides `doc.ents`, for `rel_gold_f` and
+        `rel_unrelated_fpr`.
+    max_distance (int): Most tokens between the entities of an unrelated pair.
     RETURNS (dict): Each relation counts once, however often it was given.
         `rel_micro_p/r/f`: strict: boundaries and entity labels of head and tail, direction and
         relation label must be right; a relation whose entities were not found is a miss.
@@ -76,10 +83,21 @@ def score_relations(
         All None without any gold: if no reference was annotated, or if those that were have no
         relation and none was predicted. `rel_macro_f` and `rel_gold_f` are None also when there is
         nothing that they could count.
+        `rel_unrelated_fpr`: the co-occurrence test, the share of the unrelated pairs for which some
+        relation was predicted, in either direction. These are two gold entities, both found with
+        the right boundaries, near each other (at most `max_distance` tokens between them, and in
+        one sentence where the reference has sentence boundaries), without a gold relation in either
+        direction.
+        `rel_unrelated_n`: how many pairs these are.
+        `rel_unrelated_per_type`: {label: {"fpr", "n"}}: the share for which this label was
+        predicted, of those whose two entity labels have this relation anywhere in the gold, in
+        either order. "fpr" is None without such a pair.
+        These three are None without an unrelated pair, and only then: nothing predicted is 0.0.
     """
     undirected, inverse = frozenset(symmetric), inverse or {}
     per_type = {label: PRFScore() for label in labels}
     boundary, among_found = PRFScore(), PRFScore()
+    unrelated = UnrelatedPairs(max_distance=max_distance)
     for example in examples:
         if not has_relations(example.reference):
             continue
@@ -94,7 +112,14 @@ def score_relations(
         found_entities = _entities(example.predicted, found, spans_key)
         gold_entities = _entities(example.reference, gold, spans_key)
         among_found.score_set(_within(found, gold_entities), _within(gold, found_entities))
-    return _results(per_type, boundary, among_found)
+        unrelated.add(
+            example.reference,
+            gold_entities=gold_entities,
+            gold=gold,
+            found_entities=found_entities,
+            found=found,
+        )
+    return _results(per_type, boundary, among_found) | unrelated.scores(per_type)
 
 
 def _triples(doc: Doc, undirected: frozenset[str], inverse: Mapping[str, str]) -> set[_Triple]:

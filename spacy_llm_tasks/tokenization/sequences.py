@@ -9,7 +9,7 @@ text of a pair is repeated in each, the last text moves through them in overlapp
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,17 +66,40 @@ class Sequences:
         run = (bounds[1:] - 1) // max_rows
         cuts = [0, *(np.flatnonzero(np.diff(run)) + 1).tolist(), len(self.lengths)]
         for first, last in zip(cuts[:-1], cuts[1:], strict=True):
-            rows = slice(int(bounds[first]), int(bounds[last]))
-            yield Sequences(
-                self.ids[rows],
-                self.segments[rows],
-                self.lengths[first:last],
-                self.item[first:last],
-                self.part[rows],
-                self.starts[rows],
-                self.ends[rows],
-                self.chosen[rows],
-            )
+            yield self.take(np.arange(first, last))
+
+    def take(self, chosen: Ints1d) -> "Sequences":
+        """RETURNS (Sequences): Some of the sequences, in the order given; `item` keeps its
+        numbers."""
+        rows = ranges(self.bounds[chosen], self.lengths[chosen])
+        return Sequences(
+            self.ids[rows],
+            self.segments[rows],
+            self.lengths[chosen],
+            self.item[chosen],
+            self.part[rows],
+            self.starts[rows],
+            self.ends[rows],
+            self.chosen[rows],
+        )
+
+    def of_each(self, n_items: int) -> "list[Sequences]":
+        """RETURNS (list[Sequences]): Those of each text or pair, which is their item 0."""
+        order = np.argsort(self.item, kind="stable")
+        cuts = np.searchsorted(self.item[order], np.arange(1, n_items))
+        found = [self.take(chosen) for chosen in np.split(order, cuts)]
+        return [replace(one, item=np.zeros_like(one.item)) for one in found]
+
+    @classmethod
+    def chain(cls, parts: "Sequence[Sequences]") -> "Sequences":
+        """RETURNS (Sequences): Layouts of one text or pair each, one behind the other; the k-th of
+        them is item k."""
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("ids", "segments", "lengths", "part", "starts", "ends", "chosen")
+        }
+        item = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        return cls(**columns, item=item)
 
 
 def lay_out(

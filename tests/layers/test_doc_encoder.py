@@ -225,3 +225,66 @@ def test_memory_of_a_long_doc(layer, nlp):
     assert rows.shape == (len(doc), 16)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown < 400, f"{grown:.0f} MiB more"
+
+
+# Training on large batches in little memory -------------------------------------------------------
+
+
+def gradients_with(model, docs, *, rows, dropout):
+    shim = shim_of(model)
+    shim.encoder.recompute_rows = rows
+    set_dropout_rate(model, dropout)
+    torch.manual_seed(3)
+    kept = 0
+
+    def count(tensor):
+        nonlocal kept
+        kept += tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        found, backward = update_views(model, docs, {TOKENS, CLS})
+    backward({view: [[np.cos(d) for d in rows]] for view, rows in found.items()})
+    gradients = {n: p.grad.clone() for n, p in shim.module.named_parameters()}
+    shim.module.zero_grad()
+    return found, gradients, kept
+
+
+def test_recomputed_gradients_are_the_same(tokenizer, nlp):
+    model = make_layer(tokenizer)
+    docs = docs_of(nlp) * 4
+    plain_rows, plain, kept = gradients_with(model, docs, rows=None, dropout=0.0)
+    rows, recomputed, kept_then = gradients_with(model, docs, rows=64, dropout=0.0)
+    for view in rows:
+        for a, b in zip(rows[view], plain_rows[view], strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5)
+    for name, gradient in plain.items():
+        torch.testing.assert_close(recomputed[name], gradient, atol=1e-4, rtol=1e-4, msg=name)
+    assert kept_then < kept / 5
+
+
+def test_recomputing_draws_the_same_dropout(tokenizer, nlp):
+    """The second way through must see what the first one saw: a wrong gradient would show in a
+    step against finite differences."""
+    model = make_layer(tokenizer)
+    docs = docs_of(nlp) * 2
+    shim = shim_of(model)
+    _, found, _ = gradients_with(model, docs, rows=64, dropout=0.3)
+    weight = shim.encoder.transformer.blocks[0].feedforward.up.weight
+    step, losses = 1e-2, []
+    for sign in (1, -1):
+        with torch.no_grad():
+            weight[2, 3] += sign * step
+        torch.manual_seed(3)
+        rows, _ = update_views(model, docs, {TOKENS, CLS})
+        losses.append(sum(float(np.sin(d.astype(float)).sum()) for v in rows for d in rows[v]))
+        with torch.no_grad():
+            weight[2, 3] -= sign * step
+    slope = (losses[0] - losses[1]) / (2 * step)
+    name = "transformer.blocks.0.feedforward.up.weight"
+    assert slope == pytest.approx(float(found[name][2, 3]), abs=2e-2, rel=2e-2)
+
+
+def test_recompute_rows_must_be_positive():
+    with pytest.raises(ValueError, match="E425"):
+        build_transformer_v1(recompute_rows=0)

@@ -68,6 +68,18 @@ VARIANTS: dict[str, dict[str, tuple[dict[str, Any], tuple[str, ...]]]] = {
             },
             (),
         ),
+        "private": ({"model": {"tok2vec": {**toys.LISTENER, "private_layers": 1}}}, ()),
+    },
+    "trf_qa": {
+        "deferred-private": (
+            {
+                "model": {
+                    "deferred_layers": 1,
+                    "tok2vec": {**toys.LISTENER, "private_layers": 1},
+                }
+            },
+            (),
+        ),
     },
     "trf_textcat": {
         "multilabel-cls": ({"exclusive": False, **_textcat("cls")}, ()),
