@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import srsly
 import yaml
+from spacy.util import load_config
 from typer.main import get_command
 from weasel.cli.run import load_project_config
 
@@ -27,10 +28,26 @@ def filled(text):
 
 def test_workflows_name_commands():
     benches = {f"bench-{name}" for name in ("ner", "textcat", "relation", "similarity", "qa")}
-    assert set(PROJECT["workflows"]) == {"all", *benches}
+    assert set(PROJECT["workflows"]) == {"all", "sharing", *benches}
     for steps in PROJECT["workflows"].values():
         assert set(steps) <= set(COMMANDS)
     assert PROJECT["workflows"]["all"][0] == "weights"
+
+
+def test_each_task_is_trained_alone_as_it_is_together():
+    """On the same data, for as many steps, and scored on the same test data."""
+    steps = PROJECT["workflows"]["sharing"]
+    assert steps[:4] == PROJECT["workflows"]["all"][:4] and steps[-1] == "report-sharing"
+    together = [script for name in ("train", "evaluate") for script in COMMANDS[name]["script"]]
+    tasks = []
+    for step in steps[4:-1]:
+        task = COMMANDS[step]["script"][0].split("--only ")[1].split()[0]
+        alone = [script.replace(f" --only {task}", "") for script in COMMANDS[step]["script"]]
+        assert f"metrics/single/{task}.json" in alone[1].split()
+        assert [script.replace(f"single/{task}", "${vars.name}") for script in alone] == together
+        tasks.append(task)
+    pipeline = load_config(ROOT / PROJECT["vars"]["config"])["nlp"]["pipeline"]
+    assert tasks == pipeline[1:]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -131,3 +148,7 @@ def test_the_quick_start_at_a_small_size(tmp_path):
     assert len(list(srsly.read_jsonl(tmp_path / "output" / "tasks.jsonl"))) == n_sample
     again = subprocess.run(run, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert again.stdout.count("nothing changed") == 6
+    subprocess.run(["sharing" if word == "all" else word for word in run], cwd=tmp_path, check=True)
+    page = (tmp_path / "metrics" / "sharing.md").read_text(encoding="utf8")
+    for task in ("trf_ner", "trf_relation", "trf_textcat", "trf_similarity", "trf_qa"):
+        assert f"| {task} |" in page

@@ -11,10 +11,11 @@ from ..errors import Errors
 from ._run import friendly
 from .evaluate import show
 
-# The first of these that a file has stands for it in the overview, one per task.
+# Those of these that a file has stand for it in the overview.
 MAIN_SCORES = (
     "ents_f",
     "rel_micro_f",
+    "rel_gold_f",
     "semeval_macro_f",
     "cats_score",
     "cats_acc",
@@ -24,6 +25,11 @@ MAIN_SCORES = (
 )
 # Words per second of the machine that ran the evaluation: no score of the pipeline.
 NOT_SCORES = ("speed",)
+SHARING_NOTE = (
+    "A point is a hundredth; a minus says that the task is worse off in company. Alone is a "
+    "pipeline with one component and what that one needs: relations come with the entities between "
+    "which they hold. Of several that give a score, the one that gives the fewest stands here."
+)
 
 
 @friendly()
@@ -35,6 +41,13 @@ def command(
         Path | None,
         typer.Option("--output", "-o", help="Write the page here (Markdown), not to the terminal."),
     ] = None,
+    single: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the metrics of its tasks, each trained alone (`train --only`): "
+            "COMPONENT.json."
+        ),
+    ] = None,
     title: Annotated[str, typer.Option(help="The page's heading.")] = "Scores",
 ) -> None:
     """Gather the scores of one or several evaluations on one Markdown page.
@@ -43,11 +56,16 @@ def command(
 
         report metrics
 
+        report metrics/tasks.json --single metrics/single
+
     An overview of all files comes first, then for each file every score, and a table for the scores
-    that are given by label.
+    that are given by label. With --single there is also what sharing costs: the main scores of a
+    joint pipeline beside those of its tasks alone.
     """
     files = metric_files(metrics)
-    page = render({name: read_scores(path) for name, path in files.items()}, title=title)
+    scores = {name: read_scores(path) for name, path in files.items()}
+    shared = None if single is None else sharing(scores, single)
+    page = render(scores, title=title, shared=shared)
     if output is None:
         typer.echo(page, nl=False)
     else:
@@ -90,11 +108,50 @@ def read_scores(path: Path) -> dict[str, Any]:
     return scores
 
 
-def render(scores: Mapping[str, Mapping[str, Any]], *, title: str) -> str:
+def sharing(scores: Mapping[str, Mapping[str, Any]], folder: Path) -> list[list[str]]:
+    """Compare a joint pipeline with its tasks trained alone.
+
+    scores (Mapping): Scores of the joint pipeline, by the name of their one file.
+    folder (Path): Metrics of the others, by component.
+    RETURNS (list[list[str]]): Rows of component, score, joint, alone and the difference in points.
+    RAISES (ValueError): If there are several joint pipelines, or no score to compare.
+    """
+    if len(scores) != 1:
+        raise ValueError(Errors.E523.format(found=len(scores), names=", ".join(scores)))
+    ((name, joint),) = scores.items()
+    alone = {name: main_scores(read_scores(path)) for name, path in metric_files([folder]).items()}
+    rows = []
+    for key, value in main_scores(joint).items():
+        owners = [name for name, found in alone.items() if found.get(key) is not None]
+        if value is None or not owners:
+            continue
+        # Relations alone have scores of entities too, but entities alone have no others.
+        owner = min(owners, key=lambda name: len(alone[name]))
+        other = alone[owner][key]
+        # Adding nothing makes a plain 0 of a rounded -0.
+        points = round(100 * (value - other), 1) + 0.0
+        rows.append([owner, key, show(key, value), show(key, other), f"{points:+.1f}"])
+    if not rows:
+        raise ValueError(Errors.E524.format(joint=name, folder=folder))
+    return rows
+
+
+def main_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): Those of the main scores that there are; None without gold."""
+    return {key: scores[key] for key in MAIN_SCORES if key in scores}
+
+
+def render(
+    scores: Mapping[str, Mapping[str, Any]],
+    *,
+    title: str,
+    shared: Sequence[Sequence[str]] | None = None,
+) -> str:
     """Write the page.
 
     scores (Mapping): Scores by the name of their file.
     title (str): The heading.
+    shared (Sequence | None): What `sharing` found, for a section on it.
     RETURNS (str): Markdown.
     """
     blocks = [f"# {title}"]
@@ -105,6 +162,9 @@ def render(scores: Mapping[str, Mapping[str, Any]], *, title: str) -> str:
             for name, found in scores.items()
         ]
         blocks.append(table(["", *columns], rows))
+    if shared is not None:
+        head = ["component", "score", "joint", "alone", "difference in points"]
+        blocks += ["## What sharing costs", table(head, shared), SHARING_NOTE]
     for name, found in scores.items():
         blocks.append(f"## {name}")
         blocks.extend(details(found))

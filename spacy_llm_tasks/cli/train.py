@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..training.run import Run
 
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
-OPTIONS = ["--output", "--resume", "--no-resume", "--gpu-id", "--code", "--help"]
+OPTIONS = ["--output", "--only", "--resume", "--no-resume", "--gpu-id", "--code", "--help"]
 OPTIONS += ["--calibrate", "--no-calibrate", "--checkpoints", "--no-checkpoints"]
 
 
@@ -29,6 +29,13 @@ def command(
         Path,
         typer.Option("--output", "-o", help="Folder for model-best, model-last and checkpoints."),
     ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[,NAME]",
+            help="Train these components of the pipeline alone, with what they need of it.",
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -56,6 +63,11 @@ def command(
     With --resume the run goes on from there, or from the last evaluation if it was killed, to the
     same weights that it would have reached undisturbed. The config and the data must be the same.
 
+    With --only the others are taken out of the config, which is saved so: what a task scores alone
+    shows what it costs to share the encoder (`report --single`). The encoder stays, and so do
+    components that give what a named one requires: `--only trf_relation` trains `trf_ner` too,
+    whose entities it reads.
+
     The same config trains the same weights with `spacy train`.
     """
     arguments, overrides = split_arguments([config, *context.args], OPTIONS, most=1)
@@ -67,6 +79,7 @@ def command(
         Path(arguments[0]),
         output,
         overrides=overrides,
+        only=[name.strip() for names in only or () for name in names.split(",")],
         resume=resume,
         gpu_id=gpu_id,
         calibrate=calibrate,
@@ -79,6 +92,7 @@ def train_config(
     output: Path,
     *,
     overrides: dict[str, Any],
+    only: Sequence[str] = (),
     resume: bool = False,
     gpu_id: int = -1,
     calibrate: bool = True,
@@ -95,8 +109,14 @@ def train_config(
     from ..training.config_check import explain, read_config
     from ..training.interrupts import TrainingStopped
     from ..training.loop import train
+    from ..training.single import reduce_config
 
+    # The whole config is checked: that a mistake is in a part that is not needed does not mend it.
     config = read_config(config_path, overrides)
+    if only:
+        config, kept = reduce_config(config, only)
+        for name, why in kept.items():
+            _say(f"{name} is kept: {why}")
     if "optimizer" in config.get("training", {}):
         # spaCy resolves this block alone when a saved pipeline is asked to `resume_training`, and
         # would then meet references to the rest of the config as plain text.

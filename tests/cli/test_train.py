@@ -4,7 +4,7 @@ import pytest
 import spacy
 import typer
 from spacy.language import Language
-from toy_training import CONFIG, write_corpora
+from toy_training import CONFIG, weights_of, write_corpora
 from typer.testing import CliRunner
 
 from spacy_llm_tasks.cli import app
@@ -113,6 +113,46 @@ def test_stopped_and_resumed(folder, tmp_path, monkeypatch):
     assert "training.dropout: 0.2 -> 0.5" in changed.output
 
 
+def test_a_part_of_the_pipeline(folder, tmp_path):
+    arguments = [folder / "train.cfg", "-o", tmp_path / "out", "--only", "textcat", *QUICK]
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "tok2vec is kept: textcat listens to it" in result.output
+    nlp = spacy.load(tmp_path / "out" / "model-best")
+    assert nlp.pipe_names == ["tok2vec", "textcat"]
+    assert set(nlp.config["components"]) == {"tok2vec", "textcat"}
+    assert nlp.config["training"]["max_steps"] == 3
+    assert nlp("Orla visited Vask .").cats
+    again = invoke(*arguments, "--resume")
+    assert again.exit_code == 0 and "Training was finished at step 3" in again.output
+    other = invoke(*[a if a != "textcat" else "ner" for a in arguments], "--resume")
+    assert other.exit_code == 1 and "E507" in other.output
+
+
+def test_named_parts_must_be_there_and_the_whole_config_correct(folder, tmp_path):
+    arguments = [folder / "train.cfg", "-o", tmp_path / "out", "--only", "ner, textcats"]
+    unknown = invoke(*arguments)
+    assert unknown.exit_code == 1
+    assert "'textcats'" in unknown.output and "tok2vec, ner, textcat" in unknown.output
+    config = tmp_path / "train.cfg"
+    text = (folder / "train.cfg").read_text()
+    config.write_text(text.replace("hidden_width", "hiden_width"))
+    mistake = invoke(config, "-o", tmp_path / "out", "--only", "textcat")
+    assert mistake.exit_code == 1 and "Did you mean 'hidden_width'?" in mistake.output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("given", [["--only", "ner, textcat"], ["--only", "ner", "--only=textcat"]])
+def test_all_parts_are_the_whole(folder, tmp_path, given):
+    both = tmp_path / "both"
+    for output, options in ((tmp_path / "whole", []), (both, given)):
+        result = invoke(folder / "train.cfg", "-o", output, *QUICK, *options)
+        assert result.exit_code == 0, result.output
+    parts, whole = (spacy.load(path / "model-best") for path in (both, tmp_path / "whole"))
+    assert parts.config == whole.config
+    assert weights_of(parts) == weights_of(whole)
+
+
 class Calibratable:
     def __init__(self):
         self.temperature = 1.0
@@ -183,5 +223,5 @@ def test_overrides_are_told_from_arguments(monkeypatch):
 def test_help_teaches():
     result = CliRunner().invoke(app, ["train", "--help"])
     assert result.exit_code == 0
-    for word in ("--resume", "--calibrate", "--training.max_steps"):
+    for word in ("--resume", "--only", "--calibrate", "--training.max_steps"):
         assert word in result.output
