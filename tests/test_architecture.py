@@ -47,6 +47,8 @@ NO_TASK = {
     "encoder",
     "encoder_files",
     "gold",
+    "asking",
+    "pending",
     "task",
     "task_pipe",
     "__init__",

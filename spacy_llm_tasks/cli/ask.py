@@ -42,8 +42,8 @@ def command(
     from spacy.tokens import Doc
 
     from ..errors import Errors
+    from ..pipeline.asking import QaPipe
     from ..pipeline.owners import component_of
-    from ..pipeline.qa import QaPipe
 
     if (corpus is None) == (not inputs):
         raise ValueError(Errors.E526)

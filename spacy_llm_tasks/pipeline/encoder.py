@@ -29,6 +29,7 @@ from ..tokenization.tokenizer import PieceTokenizer
 from ..weights.checkpoint import load_encoder
 from . import encoder_files
 from .groups import bounded_groups
+from .pending import PendingUpdate
 
 DEFAULT_ENCODER_MODEL = Config().from_str(
     """
@@ -70,7 +71,7 @@ class EncoderComponent(Tok2Vec):
 
     def __init__(self, vocab: Vocab, model: Model, name: str = "transformer") -> None:
         super().__init__(vocab, model, name)
-        self._pending: _PendingUpdate | None = None
+        self._pending: PendingUpdate | None = None
 
     # Listening -----------------------------------------------------------------------------------
 
@@ -210,7 +211,7 @@ class EncoderComponent(Tok2Vec):
             return losses
         set_dropout_rate(self.model, drop)
         rows, backward = self._read(docs)
-        pending = _PendingUpdate(backward, losses, self.name, len(self.listeners))
+        pending = PendingUpdate(backward, losses, self.name, len(self.listeners))
         self._pending = pending
         pending.sgd = sgd
         batch_id = Tok2VecListener.get_batch_id(docs)
@@ -235,14 +236,14 @@ class EncoderComponent(Tok2Vec):
         return rows, backward
 
     def _collect(
-        self, pending: "_PendingUpdate", index: int, view: View, d_rows: list[Floats2d]
+        self, pending: PendingUpdate, index: int, view: View, d_rows: list[Floats2d]
     ) -> list[Doc]:
         """Take a listener's gradient; once all have answered and a step is due, do it."""
         pending.add(index, view, d_rows)
         self._step_if_complete(pending)
         return []
 
-    def _step_if_complete(self, pending: "_PendingUpdate") -> None:
+    def _step_if_complete(self, pending: PendingUpdate) -> None:
         if pending.sgd is not None and pending.is_complete and pending is self._pending:
             self._flush()
 
@@ -356,60 +357,8 @@ class EncoderComponent(Tok2Vec):
         return self
 
 
-class _PendingUpdate:
-    """A forward pass whose listeners have not all answered yet."""
-
-    def __init__(
-        self,
-        backward: Callable[[Gradients], None],
-        losses: dict[str, float],
-        name: str,
-        n_listeners: int,
-    ) -> None:
-        self.gradients: Gradients = {}
-        self.sgd: Optimizer | None = None
-        self._backward: Callable[[Gradients], None] | None = backward
-        self._losses = losses
-        self._name = name
-        self._waiting = set(range(n_listeners))
-        self.has_other_gradients = False  # those of a pass over texts or pairs, already backward
-
-    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
-        """A graph cannot be copied or pickled: copies of a pipeline in training have no pass."""
-        return _no_update, ()
-
-    @property
-    def is_complete(self) -> bool:
-        return not self._waiting
-
-    @property
-    def has_gradients(self) -> bool:
-        return bool(self.gradients) or self.has_other_gradients
-
-    def add(self, index: int, view: View, d_rows: list[Floats2d]) -> None:
-        if self._backward is None:
-            raise ValueError(Errors.E412.format(name=self._name))
-        self.gradients.setdefault(view, []).append(d_rows)
-        self.answered(index)
-
-    def answered(self, index: int) -> None:
-        self._waiting.discard(index)
-
-    def run(self) -> None:
-        backward, self._backward = self._backward, None
-        answers = [d for many in self.gradients.values() for d_rows in many for d in d_rows]
-        self._losses[self._name] += float(sum((d.ravel() @ d.ravel()) for d in answers))
-        if backward is not None and self.gradients:
-            backward(self.gradients)
-        self.gradients = {}
-
-
 def _no_pass(gradients: Gradients) -> None:
     """The way back through a pass that nobody needed."""
-
-
-def _no_update() -> None:
-    return None
 
 
 def _view_of(listener: Any) -> View:

@@ -1,9 +1,8 @@
 """`trf_qa`: answers to questions, cut out of the document's own text."""
 
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from thinc.api import Config
 from torch import Tensor, nn
 
 from ..annotations import Question, get_questions
-from ..errors import Errors, Warnings
+from ..errors import Errors
 from ..layers.answer_decoding import Spans, best_spans, gold_rows
 from ..layers.answer_head import answer_loss
 from ..layers.checks import at_least
@@ -23,11 +22,10 @@ from ..scoring.calibration import fit_platt, sigmoid
 from ..scoring.refusal import tune_refusal
 from ..scoring.squad import best_over_golds, exact_match, f1, score_squad
 from ..tokenization.sequences import Sequences
+from .asking import Answer, QaPipe
 from .groups import bounded_groups
-from .owners import announce, owner_of
 from .register import register_task
 from .task import Task
-from .task_pipe import TaskPipe
 
 DEFAULT_QA_MODEL = Config().from_str(
     """
@@ -47,21 +45,6 @@ ROWS_PER_RUN = 32_768
 FEWEST_TO_CALIBRATE = 20
 
 
-class Answer(NamedTuple):
-    """An answer: always `doc.text[start_char:end_char] == text`.
-
-    text (str): The words of the document; empty for "the text does not say".
-    start_char, end_char (int): Where they stand; 0 and 0 for "the text does not say".
-    score (float): How likely the answer is right, between 0 and 1; of "the text does not say", how
-        likely that is.
-    """
-
-    text: str
-    start_char: int
-    end_char: int
-    score: float
-
-
 @dataclass(frozen=True)
 class QuestionTargets:
     """What a batch is to learn.
@@ -76,78 +59,6 @@ class QuestionTargets:
     inputs: Sequences | Joint
     gold: Tensor
     open_rows: Tensor
-
-
-class QaPipe(TaskPipe):
-    """A `TaskPipe` that answers questions when it is asked, and leaves docs as they are."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._be_found()
-
-    def __setstate__(self, state: Any) -> None:
-        """Copies and unpickled components answer for the docs of their own pipeline."""
-        super().__setstate__(state)
-        self._be_found()
-
-    def _be_found(self) -> None:
-        announce(self, self.vocab)
-        if not Doc.has_extension("ask"):
-            Doc.set_extension("ask", method=ask)
-        elif getattr(Doc.get_extension("ask")[1], "__module__", None) != __name__:
-            warnings.warn(Warnings.W446, stacklevel=4)
-
-    def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Any]) -> None:
-        for doc in docs:
-            announce(self, doc.vocab)
-
-    def answer(
-        self,
-        docs: Iterable[Doc],
-        questions: Iterable[str | Sequence[str]],
-        *,
-        n_best: int | None = None,
-    ) -> list[Any]:
-        """Answer questions about docs, many at once.
-
-        docs (Iterable[Doc]): Any docs; only their texts are read.
-        questions (Iterable): For each doc its question, or a list of questions.
-        n_best (int): Give several answers to each question, at most so many.
-        RETURNS (list): For each doc its `Answer`, or a list of answers if it had a list of
-            questions. With `n_best`, each of these answers is itself a list, best first, in which
-            "the text does not say" is one of the answers where documents may have none.
-        RAISES (ValueError): If a question is empty, or there are not as many as docs.
-        """
-        if isinstance(docs, Doc) or isinstance(questions, str):
-            raise ValueError(Errors.E446)
-        docs, asked = list(docs), list(questions)
-        if len(docs) != len(asked):
-            raise ValueError(Errors.E434.format(n_docs=len(docs), n_questions=len(asked)))
-        if n_best is not None:
-            at_least("n_best", n_best, 1)
-        task: QaTask = self.task  # type: ignore[assignment]
-        lists = [[q] if isinstance(q, str) else list(q) for q in asked]
-        pairs = [(q, doc.text) for doc, many in zip(docs, lists, strict=True) for q in many]
-        answers = iter(task.answers(pairs, n_best=n_best or 1))
-        found: list[Any] = []
-        for question, many in zip(asked, lists, strict=True):
-            ranked = [next(answers) for _ in many]
-            mine = [few[0] for few in ranked] if n_best is None else ranked
-            found.append(mine[0] if isinstance(question, str) else mine)
-        return found
-
-
-def ask(doc: Doc, question: str) -> Answer:
-    """Answer a question about a doc (installed as `doc._.ask`).
-
-    doc (Doc): A doc from a pipeline with `trf_qa`.
-    question (str): The question.
-    RETURNS (Answer): Its text is empty if the document does not say.
-    RAISES (ValueError): If the question is empty, or none or several pipelines may have made the
-        doc.
-    """
-    pipe: QaPipe = owner_of(doc, QaPipe, "trf_qa")  # type: ignore[assignment]
-    return pipe.answer([doc], [question])[0]
 
 
 @register_task(

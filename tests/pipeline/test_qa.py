@@ -19,7 +19,8 @@ from tokenizers import ByteLevelBPETokenizer
 
 from spacy_llm_tasks.annotations import set_questions
 from spacy_llm_tasks.layers.answer_decoding import Spans
-from spacy_llm_tasks.pipeline.qa import FEWEST_TO_CALIBRATE, Answer, QaPipe, QaTask, ask
+from spacy_llm_tasks.pipeline.asking import Answer, QaPipe, ask
+from spacy_llm_tasks.pipeline.qa import FEWEST_TO_CALIBRATE, QaTask
 from spacy_llm_tasks.tokenization import PieceTokenizer
 
 from . import toys
