@@ -4,20 +4,16 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from spacy.language import Language
-from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.ty import TrainableComponent
 from spacy.util import fix_random_seed
 from thinc.api import Optimizer
 
-from ..corpora.reader import bare_copy
 from .sets import BenchSet
 
-BATCH_DOCS = 32
 DROPOUT = 0.1
 Progress = Callable[[int, int, float], None]  # update, updates, loss of the heads in that update
 
@@ -26,12 +22,32 @@ Progress = Callable[[int, int, float], None]  # update, updates, loss of the hea
 class Outcome:
     """What one run gave.
 
-    scores (dict[str, float]): Scores in 0..1 by name.
+    scores (dict[str, float]): Scores by name.
     seconds (dict[str, float]): Wall and process-CPU seconds of training and of evaluation.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Stopwatch:
+    """Wall and process-CPU seconds since it was made, or last read."""
+
+    def __init__(self) -> None:
+        self._start()
+
+    def read(self, name: str) -> dict[str, float]:
+        """Read the watch and start it anew.
+
+        name (str): What was measured.
+        RETURNS (dict[str, float]): `NAME_wall` and `NAME_cpu`, in seconds.
+        """
+        wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
+        self._start()
+        return {f"{name}_wall": round(wall, 2), f"{name}_cpu": round(cpu, 2)}
+
+    def _start(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
 
 
 def batches(n_docs: int, *, size: int, updates: int, seed: int) -> Iterator[list[int]]:
@@ -71,17 +87,16 @@ def run(
     optimizer (Optimizer): A fresh optimiser with its schedule.
     train (list[Doc]): Reference docs to train on, in the pipeline's vocabulary.
     dev (list[Doc]): Reference docs to score on.
-    bench_set (BenchSet): The number of updates and what is scored.
+    bench_set (BenchSet): The task, the size of a batch and the number of updates.
     seed (int): Seeds Python, numpy, torch and the order of documents.
     progress (Progress | None): Called after every update.
-    RETURNS (Outcome): Scores and seconds.
+    RETURNS (Outcome): Scores and seconds; evaluation is predicting and scoring.
     """
     fix_random_seed(seed)
-    wall, cpu = time.perf_counter(), time.process_time()
-    # Both sides get the gold tokens: the comparison is of models, not of tokenizers.
-    examples = [Example(bare_copy(doc, doc.vocab), doc) for doc in train]
+    outcome, watch, task = Outcome(), Stopwatch(), bench_set.kind
+    examples = task.examples(train)
     nlp.initialize(lambda: examples, sgd=optimizer)
-    order = batches(len(examples), size=BATCH_DOCS, updates=bench_set.updates, seed=seed)
+    order = batches(len(examples), size=bench_set.batch_docs, updates=bench_set.updates, seed=seed)
     for step, batch in enumerate(order, start=1):
         losses: dict[str, float] = {}
         # As in `spacy train`: all components answer before any is stepped. With `sgd=optimizer`
@@ -98,39 +113,22 @@ def run(
         optimizer.step_schedules()
         if progress is not None:
             progress(step, bench_set.updates, losses.get(nlp.pipe_names[-1], 0.0))
-    outcome = Outcome()
-    outcome.seconds["train_wall"] = round(time.perf_counter() - wall, 2)
-    outcome.seconds["train_cpu"] = round(time.process_time() - cpu, 2)
-    wall, cpu = time.perf_counter(), time.process_time()
-    predicted = list(nlp.pipe(bare_copy(doc, doc.vocab) for doc in dev))
-    outcome.seconds["eval_wall"] = round(time.perf_counter() - wall, 2)
-    outcome.seconds["eval_cpu"] = round(time.process_time() - cpu, 2)
-    pairs = [Example(doc, gold) for doc, gold in zip(predicted, dev, strict=True)]
-    outcome.scores.update(score(pairs, bench_set))
+    outcome.seconds.update(watch.read("train"))
+    outcome.scores.update(score(nlp, task.predictions(nlp, dev), bench_set))
+    outcome.seconds.update(watch.read("eval"))
     return outcome
 
 
-def score(examples: list[Example], bench_set: BenchSet) -> dict[str, float]:
-    """Score predictions: exact spans with types, micro-averaged, or the share of right classes.
+def score(nlp: Language, examples: list[Example], bench_set: BenchSet) -> dict[str, float]:
+    """Score predictions as the task does.
 
+    nlp (Language): The pipeline that made them.
     examples (list[Example]): Predicted and reference docs.
     bench_set (BenchSet): The task, and how many first documents are scored apart.
-    RETURNS (dict[str, float]): Scores in 0..1.
+    RETURNS (dict[str, float]): Scores by name.
     """
-    if bench_set.task == "textcat":
-        right = sum(_best(eg.predicted.cats) == _best(eg.reference.cats) for eg in examples)
-        return {"accuracy": right / len(examples)}
-    scores = _entities(examples)
+    scores = bench_set.kind.scores(nlp, examples)
     if bench_set.first is not None:
-        part = _entities(examples[: bench_set.first])
-        scores[f"ents_f_first_{bench_set.first}"] = part["ents_f"]
+        part = bench_set.kind.scores(nlp, examples[: bench_set.first])
+        scores[f"{bench_set.score}_first_{bench_set.first}"] = part[bench_set.score]
     return scores
-
-
-def _entities(examples: list[Example]) -> dict[str, float]:
-    found: dict[str, Any] = get_ner_prf(examples)
-    return {key: float(found[key] or 0.0) for key in ("ents_p", "ents_r", "ents_f")}
-
-
-def _best(cats: dict[str, float]) -> str:
-    return max(sorted(cats), key=lambda label: cats[label])

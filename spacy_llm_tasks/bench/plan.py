@@ -2,7 +2,8 @@
 
 The rate of a side on a set is chosen at the first seed: every rate of the grid is trained once, and
 as long as the highest rate tried is the best one, twice that rate is tried as well. The best dev
-score wins, the lower rate wins a tie. The other seeds use that rate. Both sides follow this rule.
+score wins, the lower rate wins a tie. The other seeds use that rate. Both sides follow this rule,
+and so do the peers that a script trains: their results are looked up here, and made there.
 """
 
 import gc
@@ -12,9 +13,11 @@ from functools import partial
 from pathlib import Path
 
 import spacy
+from spacy.tokens import Doc
 
 from . import loop, recipes, records
 from .machine import machine, now, versions
+from .recipes import Recipe
 from .records import Record, RunKey
 from .sets import BenchSet
 
@@ -31,7 +34,7 @@ class Job:
     sides (tuple[str, ...]): "ours", "peer" or both.
     sets (tuple[BenchSet, ...]): The data sets.
     seeds (tuple[int, ...]): The seeds; a set takes as many from the front as it wants.
-    rates (tuple[float, ...]): The grid. A single rate is used as it is.
+    rates (tuple[float, ...]): The grid. A single rate is used as it is, on every set.
     threads (int): torch threads.
     """
 
@@ -43,6 +46,10 @@ class Job:
     seeds: tuple[int, ...]
     rates: tuple[float, ...]
     threads: int = 1
+
+    def grid(self, item: BenchSet) -> tuple[float, ...]:
+        """RETURNS (tuple[float, ...]): The rates to try on a set, its own ones if it has any."""
+        return item.rates if item.rates and len(self.rates) > 1 else self.rates
 
 
 def tune(
@@ -57,12 +64,13 @@ def tune(
     YIELDS (Record): The results in order; of one run if there is a single rate.
     """
     found: list[Record] = []
-    for rate in job.rates:
+    rates = job.grid(item)
+    for rate in rates:
         record = get(RunKey(side, item.name, job.seeds[0], rate))
         if record is not None:
             found.append(record)
             yield record
-    if len(found) < len(job.rates) or len(job.rates) == 1:
+    if len(found) < len(rates) or len(rates) == 1:
         return  # an open grid says nothing about where its best is
     while (best := choose_rate(found)) == max(record.key.learn_rate for record in found):
         record = get(RunKey(side, item.name, job.seeds[0], 2 * best))
@@ -91,6 +99,8 @@ def walk(job: Job, get: Callable[[BenchSet, RunKey], Record | None]) -> Iterator
     """
     for side in job.sides:
         for item in job.sets:
+            if side == "peer" and item.options:
+                continue  # options are ours alone
             tuned = []
             for record in tune(job, side, item, partial(get, item)):
                 tuned.append(record)
@@ -124,7 +134,7 @@ def collect(job: Job) -> list[Record]:
     RETURNS (list[Record]): The results there are.
     """
     digest = records.fingerprint(job.weights)
-    return list(walk(job, lambda item, key: _find(job, item, key, digest)))
+    return list(walk(job, lambda item, key: find(job, item, key, digest)))
 
 
 def settings(item: BenchSet, key: RunKey, digest: str) -> dict[str, object]:
@@ -135,25 +145,78 @@ def settings(item: BenchSet, key: RunKey, digest: str) -> dict[str, object]:
     digest (str): sha256 of the weights.
     RETURNS (dict[str, object]): Fit for JSON.
     """
-    recipe = recipes.build(key.side, item.task, learn_rate=key.learn_rate, updates=item.updates)
     return {
-        **recipe.to_dict(),
-        "batch_docs": loop.BATCH_DOCS,
+        **_recipe(item, key).to_dict(),
+        "batch_docs": item.batch_docs,
         "dropout": loop.DROPOUT,
         "weights_sha256": digest,
     }
 
 
-def _find(job: Job, item: BenchSet, key: RunKey, digest: str) -> Record | None:
-    return records.find(job.results, key, settings(item, key, digest))
+def budget(item: BenchSet, digest: str) -> dict[str, object]:
+    """Collect what a run that a script makes has in common with all runs on its set; the rest of
+    its settings is the script's business.
+
+    item (BenchSet): The data set.
+    digest (str): sha256 of the weights.
+    RETURNS (dict[str, object]): Fit for JSON.
+    """
+    return {"batch_docs": item.batch_docs, "updates": item.updates, "weights_sha256": digest}
 
 
-def _get(job: Job, item: BenchSet, key: RunKey, digest: str, announce: Announce) -> Record:
-    old = _find(job, item, key, digest)
+def find(job: Job, item: BenchSet, key: RunKey, digest: str) -> Record | None:
+    """Look for a result that a job would reuse.
+
+    job (Job): What was asked for.
+    item (BenchSet): The data set.
+    key (RunKey): The run.
+    digest (str): sha256 of the weights.
+    RETURNS (Record | None): The result, or `None`.
+    """
+    if recipes.is_scripted(key.side, item.task):
+        wanted = budget(item, digest)
+        return records.find(
+            job.results,
+            key,
+            wanted,
+            read=lambda held: {name: held[name] for name in wanted if name in held},
+        )
+    return records.find(
+        job.results, key, settings(item, key, digest), read=recipes.with_new_arguments
+    )
+
+
+def about(train: list[Doc], dev: list[Doc], *, threads: int) -> dict[str, object]:
+    """RETURNS (dict[str, object]): The circumstances of a run, for its result file."""
+    return {
+        "train_docs": len(train),
+        "dev_docs": len(dev),
+        "threads": threads,
+        "versions": versions(),
+        "machine": machine(),
+        "date": now(),
+    }
+
+
+def _recipe(item: BenchSet, key: RunKey) -> Recipe:
+    return recipes.build(
+        key.side,
+        item.task,
+        learn_rate=key.learn_rate,
+        updates=item.updates,
+        options=item.options,
+    )
+
+
+def _get(job: Job, item: BenchSet, key: RunKey, digest: str, announce: Announce) -> Record | None:
+    old = find(job, item, key, digest)
     if old is not None:
         return old
+    if recipes.is_scripted(key.side, item.task):
+        announce(f"{now()} {key.file_name}: not there; benchmarks/peers.py makes it")
+        return None
     announce(f"{now()} {key.file_name}: {item.updates} updates")
-    recipe = recipes.build(key.side, item.task, learn_rate=key.learn_rate, updates=item.updates)
+    recipe = _recipe(item, key)
     # Reading needs a vocabulary, and building draws random numbers: seeded as the training is.
     spacy.util.fix_random_seed(key.seed)
     nlp = recipe.pipeline(job.weights)
@@ -179,14 +242,7 @@ def _get(job: Job, item: BenchSet, key: RunKey, digest: str, announce: Announce)
         updates=item.updates,
         seconds=outcome.seconds,
         settings=settings(item, key, digest),
-        about={
-            "train_docs": len(train),
-            "dev_docs": len(dev),
-            "threads": job.threads,
-            "versions": versions(),
-            "machine": machine(),
-            "date": now(),
-        },
+        about=about(train, dev, threads=job.threads),
     )
     records.save(job.results, record)
     announce(f"{now()} {key.file_name}: {item.score} {record.score:.4f}")

@@ -4,6 +4,7 @@ A recipe is data, not code, so that a result file can hold it word for word and 
 tell whether an old result still belongs to it.
 """
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +16,27 @@ from spacy.util import registry
 from thinc.api import Optimizer
 
 from ..errors import Errors
-
-WEIGHTS = "{weights}"  # stands for the weights folder, whose path is no part of a result
-WARM_UP = 0.1  # share of the updates
+from .blocks import WEIGHTS, peer_encoder, peer_ner, peer_optimizer, peer_textcat, schedule
 
 # Our heads learn faster than the encoder, as in the shipped configs; the rate of the grid is the
 # encoder's on both sides.
-ENCODER_SCALE = {"ner": 0.25, "textcat": 0.5}
+ENCODER_SCALE = {
+    "ner": 0.25,
+    "textcat": 0.5,
+    "relation": 0.25,
+    "ner_relation": 0.25,
+    "similarity": 1.0,
+    "qa": 0.5,
+}
+# Our heads in pipeline order, with what the task needs besides the defaults of their factories.
+OUR_HEADS: dict[str, dict[str, dict[str, Any]]] = {
+    "ner": {"trf_ner": {}},
+    "textcat": {"trf_textcat": {}},
+    "relation": {"trf_relation": {"exclusive": True}},
+    "ner_relation": {"trf_ner": {}, "trf_relation": {}},
+    "similarity": {"trf_similarity": {"objective": "cosent"}},
+    "qa": {"trf_qa": {}},
+}
 # All other settings of our optimiser: weight decay and clipping as on the other side.
 OUR_OPTIMIZER = {
     "layer_decay": 0.95,
@@ -73,107 +88,71 @@ class Recipe:
         return deepcopy(blocks)
 
 
-def build(side: str, task: str, *, learn_rate: float, updates: int) -> Recipe:
+def build(
+    side: str,
+    task: str,
+    *,
+    learn_rate: float,
+    updates: int,
+    options: Mapping[str, dict[str, Any]] | None = None,
+) -> Recipe:
     """Look up the recipe of a side.
 
     side (str): "ours" or "peer".
-    task (str): "ner" or "textcat".
+    task (str): A name of `tasks.TASKS`.
     learn_rate (float): The highest rate of the schedule, for the encoder.
     updates (int): The length of the schedule.
+    options (Mapping[str, dict]): Settings of our components, by component, beyond the defaults.
     RETURNS (Recipe): The recipe.
-    RAISES (ValueError): If the side or the task is unknown.
+    RAISES (ValueError): If the side or the task is unknown, or the side has no recipe for the task.
     """
     if side not in SIDES:
         raise ValueError(Errors.E583.format(side=side, known=", ".join(SIDES)))
-    if task not in ("ner", "textcat"):
-        raise ValueError(Errors.E584.format(task=task))
-    return SIDES[side](task, learn_rate, updates)
+    if task not in OUR_HEADS:
+        raise ValueError(Errors.E584.format(task=task, known=", ".join(OUR_HEADS)))
+    if is_scripted(side, task):
+        raise ValueError(Errors.E590.format(task=task))
+    return SIDES[side](task, learn_rate, updates, options or {})
 
 
-def peer(task: str, learn_rate: float, updates: int) -> Recipe:
-    """spacy-transformers with the stock head, as spaCy's own quickstart configs put them together:
-    128-token spans every 96 tokens, `ner` without the upper layer, `textcat` as an ensemble with
-    a linear bag-of-words model. Adam as in spaCy's default `[training.optimizer]`.
+def is_scripted(side: str, task: str) -> bool:
+    """RETURNS (bool): Whether the runs of a side on a task are made by a script, for lack of a
+    component to write a recipe with."""
+    return side == "peer" and task not in PEER_HEADS
+
+
+def peer(
+    task: str, learn_rate: float, updates: int, options: Mapping[str, dict[str, Any]]
+) -> Recipe:
+    """spacy-transformers with the stock head, as spaCy's own quickstart configs put them together.
 
     task (str): "ner" or "textcat".
     learn_rate (float): The highest rate of the schedule, for the encoder.
     updates (int): The length of the schedule.
+    options (Mapping[str, dict]): Not used: they are ours.
     RETURNS (Recipe): The recipe.
     """
-    encoder = {
-        "factory": "transformer",
-        "max_batch_items": 4096,
-        "model": {
-            "@architectures": "spacy-transformers.TransformerModel.v3",
-            "name": WEIGHTS,
-            "tokenizer_config": {"use_fast": True},
-            "get_spans": {
-                "@span_getters": "spacy-transformers.strided_spans.v1",
-                "window": 128,
-                "stride": 96,
-            },
-        },
-    }
-    listener = {
-        "@architectures": "spacy-transformers.TransformerListener.v1",
-        "grad_factor": 1.0,
-        "pooling": {"@layers": "reduce_mean.v1"},
-    }
-    if task == "ner":
-        head = {
-            "factory": "ner",
-            "model": {
-                "@architectures": "spacy.TransitionBasedParser.v2",
-                "state_type": "ner",
-                "extra_state_tokens": False,
-                "hidden_width": 64,
-                "maxout_pieces": 2,
-                "use_upper": False,
-                "nO": None,
-                "tok2vec": listener,
-            },
-        }
-    else:
-        head = {
-            "factory": "textcat",
-            "model": {
-                "@architectures": "spacy.TextCatEnsemble.v2",
-                "nO": None,
-                "tok2vec": listener,
-                "linear_model": {
-                    "@architectures": "spacy.TextCatBOW.v3",
-                    "exclusive_classes": True,
-                    "length": 262144,
-                    "ngram_size": 1,
-                    "no_output_layer": False,
-                },
-            },
-        }
-    optimizer = {
-        "@optimizers": "Adam.v1",
-        "beta1": 0.9,
-        "beta2": 0.999,
-        "eps": 1e-8,
-        "L2": 0.01,
-        "L2_is_weight_decay": True,
-        "grad_clip": 1.0,
-        "use_averages": False,
-        "learn_rate": schedule(learn_rate, updates),
-    }
-    return Recipe(components={"transformer": encoder, task: head}, optimizer=optimizer)
+    return Recipe(
+        components={"transformer": peer_encoder(), task: PEER_HEADS[task]()},
+        optimizer=peer_optimizer(learn_rate, updates),
+    )
 
 
-def ours(task: str, learn_rate: float, updates: int) -> Recipe:
-    """Our encoder and our head, each with the defaults of its factory, and our AdamW.
+def ours(
+    task: str, learn_rate: float, updates: int, options: Mapping[str, dict[str, Any]]
+) -> Recipe:
+    """Our encoder and our heads, each with the defaults of its factory, and our AdamW.
 
-    task (str): "ner" or "textcat".
+    task (str): A name of `tasks.TASKS`.
     learn_rate (float): The highest rate of the schedule, for the encoder.
     updates (int): The length of the schedule.
+    options (Mapping[str, dict]): Settings by component, beyond the defaults.
     RETURNS (Recipe): The recipe, defaults filled in: a result is then kept apart from those of
         other defaults.
     """
-    head = {"ner": "trf_ner", "textcat": "trf_textcat"}[task]
-    components = {"transformer": {"factory": "trf_encoder"}, head: {"factory": head}}
+    components: dict[str, dict[str, Any]] = {"transformer": {"factory": "trf_encoder"}}
+    for head, needed in OUR_HEADS[task].items():
+        components[head] = {"factory": head, **needed, **options.get(head, {})}
     optimizer = {
         "@optimizers": "spacy_llm_tasks.AdamW.v1",
         **OUR_OPTIMIZER,
@@ -187,19 +166,23 @@ def ours(task: str, learn_rate: float, updates: int) -> Recipe:
     )
 
 
-def schedule(learn_rate: float, updates: int) -> dict[str, Any]:
-    """Linear warm-up over the first tenth of the updates, then a linear decline to 0.
+def with_new_arguments(settings: dict[str, Any]) -> dict[str, Any]:
+    """Fill in the arguments of registered functions that are younger than a result.
 
-    learn_rate (float): The highest rate.
-    updates (int): The number of updates.
-    RETURNS (dict[str, Any]): A block for thinc's `schedules` registry.
+    What such a function does under a published name never changes, so an argument that a result
+    does not name stood, in effect, at what is its default today. A default that changes is another
+    matter: results name all the arguments of their time.
+
+    settings (dict): From a result file.
+    RETURNS (dict): The settings with all arguments of today, or as they are if they name something
+        that is not there any more.
     """
-    return {
-        "@schedules": "warmup_linear.v1",
-        "initial_rate": learn_rate,
-        "warmup_steps": round(WARM_UP * updates),
-        "total_steps": updates,
-    }
+    try:
+        recipe = Recipe(settings["components"], {})
+        components = recipe.pipeline(WEIGHTS).config["components"]
+    except (KeyError, ValueError, ImportError):
+        return settings
+    return {**settings, "components": components}
 
 
 def _fill(block: Any, weights: str) -> Any:
@@ -208,4 +191,5 @@ def _fill(block: Any, weights: str) -> Any:
     return weights if block == WEIGHTS else block
 
 
+PEER_HEADS = {"ner": peer_ner, "textcat": peer_textcat}
 SIDES = {"ours": ours, "peer": peer}

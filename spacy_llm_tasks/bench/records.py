@@ -2,12 +2,15 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import Errors
 from ..weights.checksum import sha256_of
+
+Read = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Record:
     """A finished run.
 
     key (RunKey): Which run.
-    score (float): The score that the table shows, 0..1.
-    scores (dict[str, float]): All scores, 0..1.
+    score (float): The score that the table shows first.
+    scores (dict[str, float]): All scores by name.
     updates (int): Optimiser steps taken.
     seconds (dict[str, float]): Wall and process-CPU seconds of training and evaluation.
     settings (dict): All that decides the result besides the code: recipe, batch size, dropout,
@@ -98,12 +101,15 @@ def load_all(folder: Path) -> list[Record]:
     return [load(path) for path in sorted(folder.glob("*.json"))] if folder.is_dir() else []
 
 
-def find(folder: Path, key: RunKey, settings: dict[str, Any]) -> Record | None:
+def find(
+    folder: Path, key: RunKey, settings: dict[str, Any], *, read: Read | None = None
+) -> Record | None:
     """Look for the result of a run that needs not be repeated.
 
     folder (Path): The results folder.
     key (RunKey): Which run.
     settings (dict): Must equal the settings in the file; a result of other settings is not used.
+    read (Read | None): Another way to read the settings in a file where they differ.
     RETURNS (Record | None): The run, or `None`.
     """
     path = folder / key.file_name
@@ -111,7 +117,10 @@ def find(folder: Path, key: RunKey, settings: dict[str, Any]) -> Record | None:
         return None
     record = load(path)
     # Through JSON, as the file's were: tuples become lists and keys become strings.
-    return record if record.settings == json.loads(json.dumps(settings)) else None
+    wanted = json.loads(json.dumps(settings))
+    if record.settings == wanted or (read is not None and read(record.settings) == wanted):
+        return record
+    return None
 
 
 def fingerprint(weights: Path) -> str:

@@ -17,7 +17,7 @@ class Cell:
     """One side's result on one set at its learning rate.
 
     learn_rate (float): The rate.
-    scores (tuple[float, ...]): One score a seed, 0..1, in the order of the seeds.
+    scores (tuple[float, ...]): One score a seed, in the order of the seeds.
     cpu (float): Mean CPU seconds of a training run.
     """
 
@@ -58,7 +58,8 @@ def cells(
     for record in found:
         key = record.key
         rate = rates.get(key.side, {}).get(item.name)
-        if key.set == item.name and key.learn_rate == rate and key.seed in seeds[: item.n_seeds]:
+        wanted = key.set == item.name and key.seed in seeds[: item.n_seeds]
+        if wanted and key.learn_rate == rate and score in record.scores:
             gathered.setdefault(key.side, []).append(record)
     return {
         side: Cell(
@@ -114,7 +115,7 @@ def render(
         for score in _scores(item):
             got = cells(found, item, chosen, seeds=seeds, score=score)
             rows.append(_row(item, score, got.get("ours"), got.get("peer"), seeds))
-    parts = [_markdown(head, rows), _grid_markdown(grid, chosen), _notes(seeds, rates)]
+    parts = [_markdown(head, rows), _grid_markdown(grid, chosen), _notes(sets, seeds, rates)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -122,7 +123,7 @@ def _scores(item: BenchSet) -> list[str]:
     names = [item.score]
     if item.first is not None:
         names.append(f"{item.score}_first_{item.first}")
-    return names
+    return [*names, *item.kind.shown]
 
 
 def _row(
@@ -148,6 +149,7 @@ def _row(
 
 
 def _grid_markdown(grid: list[Record], chosen: dict[str, dict[str, float]]) -> str:
+    grid = [record for record in grid if not SETS[record.key.set].rates]
     rates = sorted({record.key.learn_rate for record in grid})
     if len(rates) < 2:
         return ""
@@ -156,15 +158,14 @@ def _grid_markdown(grid: list[Record], chosen: dict[str, dict[str, float]]) -> s
     for item in SETS.values():
         for side in sorted(chosen):
             row = [scores.get((side, item.name, rate)) for rate in rates]
-            best = chosen[side].get(item.name)
-            if best is not None:
+            if any(score is not None for score in row):
                 shown = [f"{score:.4f}" if score is not None else "-" for score in row]
-                rows.append([item.name, side, *shown, f"{best:g}"])
+                rows.append([item.name, side, *shown, f"{chosen[side][item.name]:g}"])
     head = ["set", "side", *(f"{rate:g}" for rate in rates), "chosen"]
     return _markdown(head, rows) if rows else ""
 
 
-def _notes(seeds: Sequence[int], rates: Sequence[float]) -> str:
+def _notes(sets: Sequence[BenchSet], seeds: Sequence[int], rates: Sequence[float]) -> str:
     how = f"The learning rate is {rates[0]:g} for both sides, not tuned."
     if len(rates) > 1:
         grid = ", ".join(f"{rate:g}" for rate in rates)
@@ -173,6 +174,9 @@ def _notes(seeds: Sequence[int], rates: Sequence[float]) -> str:
             f"{seeds[0]}, and twice the best rate as long as the highest one tried was the best; "
             "the rate with the best dev score is used."
         )
+        fixed = [f"{item.name} ({item.rates[0]:g})" for item in sets if len(item.rates) == 1]
+        if fixed:
+            how += f" Not tuned, one rate for both sides: {', '.join(fixed)}."
     return (
         f"{how} Scores are of the last weights, never of the best on dev. On one seed, a "
         "difference below one point is a tie; on several, one below its standard error."

@@ -1,4 +1,4 @@
-"""`bench`: accuracy and speed against spacy-transformers on the same weights."""
+"""`bench`: accuracy and speed against other libraries on the same weights."""
 
 from enum import Enum
 from pathlib import Path
@@ -43,12 +43,23 @@ Threads = Annotated[int, typer.Option(min=1, help="torch threads.")]
 @app.command("accuracy")
 @friendly()
 def accuracy(
-    data: Annotated[Path, typer.Option(help="Folder of the benchmark data (ner/, textcat/).")],
+    data: Annotated[
+        Path,
+        typer.Option(help="Folder of the benchmark data (ner/, textcat/, re/, similarity/, qa/)."),
+    ],
     weights: Weights,
     sides: Sides = "ours,peer",
-    sets: Annotated[str, typer.Option(help="Data sets.")] = "wnut17,bc5cdr,sst2,trec",
+    sets: Annotated[
+        str,
+        typer.Option(
+            help="Data sets, or 'all'. Besides those of entities and classes there are semeval, "
+            "conll04 (relations; each also as -markers), stsb (similarity), squad1, squad2 and "
+            "squad1-deferred (questions)."
+        ),
+    ] = "wnut17,bc5cdr,sst2,trec",
     seeds: Annotated[
-        str, typer.Option(help="Seeds; bc5cdr and sst2 use the first only.")
+        str,
+        typer.Option(help="Seeds; wnut17, trec, conll04 and stsb use all, others the first only."),
     ] = "0,1,2",
     tune: Annotated[
         bool,
@@ -57,7 +68,10 @@ def accuracy(
             "doubled while the highest is the best. Without it --rate is used for everything."
         ),
     ] = True,
-    rates: Annotated[str, typer.Option(help="The grid of learning rates.")] = "1e-4,2e-4",
+    rates: Annotated[
+        str,
+        typer.Option(help="The grid of learning rates. The squad sets keep to 2e-4, not tuned."),
+    ] = "1e-4,2e-4",
     rate: Annotated[float, typer.Option(help="The learning rate with --no-tune.")] = 2e-4,
     results: Annotated[
         Path, typer.Option(help="Folder of the result files, one JSON a run.")
@@ -72,6 +86,9 @@ def accuracy(
     Every finished run is kept as a JSON file and never repeated as long as its settings are the
     same, so the command can be stopped and called again. Delete a file to have its run done again.
     A full table takes hours on a CPU: run it in the background.
+
+    The peers of relations, similarity and questions are no spaCy components: the script
+    benchmarks/peers.py trains them, and their results are shown here.
     """
     from ..bench import plan, table
     from ..bench.sets import choose

@@ -6,7 +6,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_llm_tasks.bench import loop, recipes
-from spacy_llm_tasks.bench.sets import SETS, split_every
+from spacy_llm_tasks.bench.sets import SETS
 
 
 def test_batches_are_the_same_for_a_seed_and_differ_between_epochs():
@@ -58,12 +58,6 @@ def test_both_sides_have_one_schedule_and_equal_decay():
     assert ours["weight_decay"] == peer["L2"]
 
 
-def test_every_tenth_is_held_out():
-    kept, held = split_every(list(range(25)), 10)
-    assert held == [0, 10, 20]
-    assert len(kept) == 22 and not set(kept) & set(held)
-
-
 def entities(vocab, *spans):
     doc = Doc(vocab, words=["a"] * 6)
     doc.set_ents([Span(doc, start, end, label=label) for start, end, label in spans])
@@ -77,7 +71,7 @@ def test_entities_need_exact_bounds_and_type():
         Example(entities(vocab, (0, 2, "X"), (3, 4, "Y")), gold),
         Example(entities(vocab, (0, 1, "X"), (3, 4, "X")), gold),
     ]
-    found = loop.score(pairs, SETS["wnut17"])
+    found = loop.score(None, pairs, SETS["wnut17"])
     assert found == {"ents_p": 0.5, "ents_r": 0.5, "ents_f": 0.5}
 
 
@@ -86,7 +80,7 @@ def test_first_documents_are_scored_apart():
     gold = entities(vocab, (0, 2, "X"))
     right, wrong = entities(vocab, (0, 2, "X")), entities(vocab)
     pairs = [Example(right, gold)] * 1200 + [Example(wrong, gold)] * 1200
-    found = loop.score(pairs, SETS["bc5cdr"])
+    found = loop.score(None, pairs, SETS["bc5cdr"])
     assert found["ents_f_first_1200"] == 1.0
     assert found["ents_r"] == 0.5
 
@@ -94,7 +88,7 @@ def test_first_documents_are_scored_apart():
 def test_no_entities_anywhere_scores_zero():
     vocab = Vocab()
     pairs = [Example(entities(vocab), entities(vocab))]
-    assert loop.score(pairs, SETS["wnut17"])["ents_f"] == 0.0
+    assert loop.score(None, pairs, SETS["wnut17"])["ents_f"] == 0.0
 
 
 def test_accuracy_counts_the_highest_category():
@@ -105,4 +99,4 @@ def test_accuracy_counts_the_highest_category():
         for doc, value in zip(docs, (predicted, gold), strict=True):
             doc.cats = {"yes": value, "no": 1.0 - value}
         pairs.append(Example(*docs))
-    assert loop.score(pairs, SETS["sst2"]) == {"accuracy": pytest.approx(2 / 3)}
+    assert loop.score(None, pairs, SETS["sst2"]) == {"accuracy": pytest.approx(2 / 3)}

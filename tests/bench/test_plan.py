@@ -14,8 +14,11 @@ COLUMNS = "Anna\tB-PER\nBell\tI-PER\nsang\tO\n\nRain\tO\nfell\tO\nin\tO\nOslo\tB
 LABELS = "".join(f"{i % 2} {['where', 'who'][i % 2]} is number {i}\n" for i in range(40))
 
 
-def tiny(task, learn_rate, updates):
-    recipe = recipes.peer(task, learn_rate, updates)
+SETS = ("wnut17", "bc5cdr", "trec")
+
+
+def tiny(task, learn_rate, updates, options):
+    recipe = recipes.peer(task, learn_rate, updates, options)
     tok2vec = {
         "@architectures": "spacy.HashEmbedCNN.v2",
         "pretrained_vectors": None,
@@ -36,7 +39,7 @@ def tiny(task, learn_rate, updates):
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     monkeypatch.setattr(recipes, "SIDES", {"peer": tiny})
-    small = {name: replace(item, updates=3) for name, item in sets.SETS.items() if name != "sst2"}
+    small = {name: replace(sets.SETS[name], updates=3) for name in SETS}
     for item in small.values():
         for name in (item.train, item.dev):
             if name:
@@ -147,6 +150,77 @@ def test_other_settings_are_trained_again(job):
     assert next(plan.execute(job, lambda line: None)).settings["dropout"] == 0.1
 
 
+def test_a_set_keeps_to_its_own_rate_unless_a_single_one_is_asked_for(job):
+    item = replace(job.sets[0], rates=(5e-3,), n_seeds=2)
+    only = replace(job, sets=(item,))
+    assert asked(only, lambda key: 0.5) == [("wnut17", 0, 5e-3), ("wnut17", 1, 5e-3)]
+    single = replace(only, rates=(1e-3,))
+    assert asked(single, lambda key: 0.5) == [("wnut17", 0, 1e-3), ("wnut17", 1, 1e-3)]
+
+
+def test_options_of_ours_are_no_set_of_the_peer(job):
+    item = replace(sets.SETS["semeval-markers"], n_seeds=1)
+    both = replace(job, sides=("ours", "peer"), sets=(item,), rates=(1e-3,))
+    sides = [record.key.side for record in plan.walk(both, lambda item, key: make(key.side))]
+    assert sides == ["ours"]
+
+
+@pytest.fixture
+def scripted(job):
+    """A result of a script, on a set whose peer is no recipe."""
+    item = replace(sets.SETS["stsb"], n_seeds=1)
+    digest = records.fingerprint(job.weights)
+    settings = {**plan.budget(item, digest), "library": "another", "scale": 20.0}
+    key = RunKey("peer", "stsb", 0, 1e-3)
+    seconds = {"train_cpu": 1.0}
+    return item, records.Record(key, 0.9, {"sim_spearman": 0.9}, 720, seconds, settings, {})
+
+
+def test_results_of_scripts_are_found_by_their_budget(job, scripted):
+    item, record = scripted
+    only = replace(job, sets=(item,), rates=(1e-3,))
+    assert plan.collect(only) == []
+    records.save(job.results, record)
+    assert plan.collect(only) == [record]
+    for other in (replace(item, updates=721), replace(item, batch_docs=8)):
+        assert plan.collect(replace(only, sets=(other,))) == []
+    (job.weights / "model.safetensors").write_bytes(b"stands for others")
+    assert plan.collect(only) == []
+
+
+def test_results_of_scripts_are_not_made_here(job, scripted):
+    item, record = scripted
+    only = replace(job, sets=(item,), rates=(1e-3,))
+    said = []
+    assert list(plan.execute(only, said.append)) == []
+    assert len(said) == 1 and "benchmarks/peers.py" in said[0]
+    records.save(job.results, record)
+    assert list(plan.execute(only, said.append)) == [record]
+
+
+def test_a_result_older_than_an_argument_is_found(job):
+    item = replace(sets.SETS["wnut17"], n_seeds=1)
+    key = RunKey("ours", "wnut17", 0, 1e-3)
+    digest = records.fingerprint(job.weights)
+
+    def find_after(**changes):
+        settings = json.loads(json.dumps(plan.settings(item, key, digest)))
+        model = settings["components"]["trf_ner"]["model"]
+        for name, value in changes.items():
+            if value is None:
+                del model["tok2vec"][name]
+            else:
+                model["tok2vec"][name] = value
+        records.save(job.results, records.Record(key, 0.5, {"ents_f": 0.5}, 3, {}, settings, {}))
+        return plan.find(job, item, key, digest)
+
+    recipes.SIDES["ours"] = recipes.ours
+    assert find_after() is not None
+    assert find_after(grad_factor=None) is not None
+    assert find_after(grad_factor=0.5) is None
+    assert find_after(no_longer_there=1) is None
+
+
 def test_missing_data_is_named(job):
     (job.data / "ner/wnut17/dev.conll").unlink()
     with pytest.raises(ValueError, match=r"E581.*dev\.conll"):
@@ -159,3 +233,5 @@ def test_unknown_side_and_task_are_named():
         recipes.build("theirs", "ner", learn_rate=1e-4, updates=1)
     with pytest.raises(ValueError, match="E584.*pos"):
         recipes.build("peer", "pos", learn_rate=1e-4, updates=1)
+    with pytest.raises(ValueError, match="E590.*similarity.*peers.py"):
+        recipes.build("peer", "similarity", learn_rate=1e-4, updates=1)

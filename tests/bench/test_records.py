@@ -51,6 +51,16 @@ def test_found_only_with_equal_settings(tmp_path):
     assert records.find(tmp_path, RunKey("peer", "wnut17", 1, 1e-4), same) is None
 
 
+def test_settings_may_be_read_in_another_way(tmp_path):
+    record = make()
+    records.save(tmp_path, record)
+    wanted = {"dropout": 0.1}
+    assert records.find(tmp_path, record.key, wanted) is None
+    found = records.find(tmp_path, record.key, wanted, read=lambda held: {"dropout": 0.1})
+    assert found == record
+    assert records.find(tmp_path, record.key, wanted, read=lambda held: {}) is None
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"side": "peer"}', '{"side":1,"set":2,"x":3}'])
 def test_a_damaged_file_is_named(tmp_path, text):
     path = tmp_path / "peer-wnut17-seed0-lr0.0001.json"

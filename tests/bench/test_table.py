@@ -71,6 +71,27 @@ def test_table_of_nothing_has_all_rows():
     assert "0.0001, 0.0002" in text
 
 
+def test_new_sets_have_rows_of_their_own_scores(found):
+    more = [
+        make("ours", "conll04", 0, 1e-4, 0.4, rel_micro_f=0.4, ents_f=0.8),
+        make("peer", "conll04", 0, 1e-4, 0.3, rel_micro_f=0.3),
+        make("ours", "squad1", 0, 2e-4, 0.5, qa_f1=0.5, qa_em=0.41),
+    ]
+    more[1].scores.pop("ents_f")
+    rows, text = lines([*found, *more])
+    assert rows["conll04", "rel_micro_f"][4:7] == ["0.4000", "0.3000", "+10.0 points, ahead"]
+    assert rows["conll04", "ents_f"][4:7] == ["0.8000", "-", "-"]
+    assert rows["squad1", "qa_em"][4:6] == ["0.4100", "-"]
+    assert rows["stsb", "sim_spearman"][4:6] == ["-", "-"]
+
+
+def test_sets_of_one_rate_are_named_and_have_no_row_of_the_grid(found):
+    rows, text = lines([*found, make("ours", "squad1", 0, 2e-4, 0.5, qa_f1=0.5, qa_em=0.4)])
+    assert ("squad1", "ours") not in rows and ("wnut17", "ours") in rows
+    assert "Not tuned, one rate for both sides: squad1 (0.0002), squad1-deferred" in text
+    assert "Not tuned" not in table.render(found, choose("trec"), seeds=(0,), rates=GRID)
+
+
 def test_an_untuned_table_says_so(found):
     rows, text = lines([run for run in found if run.key.learn_rate == 2e-4], rates=(2e-4,))
     assert "not tuned" in text and ("wnut17", "ours") not in rows
@@ -97,5 +118,6 @@ def test_verdicts():
 
 def test_unknown_set_is_named():
     assert [item.name for item in choose("trec, wnut17")] == ["trec", "wnut17"]
+    assert choose("all") == list(SETS.values())
     with pytest.raises(ValueError, match="E582.*conll"):
         choose("wnut17,conll")
