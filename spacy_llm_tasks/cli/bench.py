@@ -147,6 +147,43 @@ def inference(
     typer.echo(json.dumps(found, indent=2) if format is Format.json else bench.render(found))
 
 
+@app.command("questions")
+@friendly()
+def questions(
+    weights: Weights,
+    deferred: Annotated[
+        str, typer.Option(help="Numbers of lower layers that read question and text apart.")
+    ] = "3",
+    per_text: Annotated[str, typer.Option(help="Numbers of questions about each text.")] = "1,4,16",
+    n_texts: Annotated[int, typer.Option("--texts", min=1, help="Number of texts.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="Measured rounds of each.")] = 3,
+    format: Annotated[Format, typer.Option(help="A readable table or one JSON object.")] = (
+        Format.table
+    ),
+    threads: Threads = 1,
+    seed: Annotated[int, typer.Option(help="Seeds the texts and the heads.")] = 0,
+) -> None:
+    """Measure how fast questions are answered, with and without deferred layers, turn about.
+
+    The encoder has the given weights, the answer head random ones. What deferring costs in accuracy
+    is in `bench accuracy --sets squad1,squad1-deferred`.
+    """
+    import json
+
+    from ..bench import questions as bench
+
+    found = bench.report(
+        weights,
+        deferred=_numbers(deferred, "deferred", int),
+        per_text=_numbers(per_text, "per-text", int),
+        n_texts=n_texts,
+        rounds=rounds,
+        threads=threads,
+        seed=seed,
+    )
+    typer.echo(json.dumps(found, indent=2) if format is Format.json else bench.render(found))
+
+
 def _names(option: str, name: str) -> list[str]:
     names = [part.strip() for part in option.split(",") if part.strip()]
     if not names:

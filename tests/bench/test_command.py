@@ -6,6 +6,8 @@ from typer.testing import CliRunner
 from spacy_llm_tasks.bench import inference
 from spacy_llm_tasks.cli.bench import app
 
+from .data import write_weights
+
 
 def call(*args):
     return CliRunner().invoke(app, list(map(str, args)))
@@ -45,3 +47,12 @@ def test_inference_json_is_the_whole_output(monkeypatch, weights):
     monkeypatch.setattr(inference, "report", lambda *args, **kwargs: {"results": [], **kwargs})
     result = call("inference", "--weights", weights, "--texts", "long", "--format", "json")
     assert json.loads(result.output)["kind"] == "long"
+
+
+def test_questions_json_is_the_whole_output(tmp_path):
+    folder = write_weights(tmp_path)
+    options = ["--deferred", "1", "--per-text", "2", "--texts", "1", "--rounds", "1"]
+    result = call("questions", "--weights", folder, *options, "--format", "json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["results"]
+    assert [row["deferred_layers"] for row in rows] == [0, 1]
