@@ -137,7 +137,7 @@ def predict_texts(model: Model, inputs: Inputs, *, branch: str = "") -> Encoded:
     RETURNS (Encoded): The rows.
     """
     shim, laid_out = shim_of(model), _lay_out(model, inputs)
-    shim.count_pass()
+    shim.count_rows(_n_rows(laid_out))
     with shim.predicting():
         return _read(shim.encoder, laid_out, branch)
 
@@ -151,7 +151,7 @@ def update_texts(model: Model, inputs: Inputs, *, branch: str = "") -> tuple[Enc
     RETURNS (tuple): The rows, and a function that adds their gradient to the weights' gradients.
     """
     shim, laid_out = shim_of(model), _lay_out(model, inputs)
-    shim.count_pass()
+    shim.count_rows(_n_rows(laid_out))
     shim.training(model.attrs["dropout_rate"])
     rows, sequences = _read(shim.encoder, laid_out, branch)
 
@@ -167,6 +167,10 @@ def ignore(d_rows: Tensor) -> None:
 
 def _scaled(backprop: Backprop, factor: float, d_rows: Tensor) -> None:
     backprop(d_rows if factor == 1.0 else d_rows * factor)
+
+
+def _n_rows(inputs: Sequences | Joint) -> int:
+    return len(inputs.ids if isinstance(inputs, Sequences) else inputs.source)
 
 
 def _read(encoder: DocEncoder, inputs: Sequences | Joint, branch: str) -> Encoded:
@@ -191,7 +195,7 @@ def _lower_halves(
     new = [text for text, half in found.items() if half is None]
     if new:
         sequences = _lay_out(model, new)
-        shim.count_pass()
+        shim.count_rows(_n_rows(sequences))
         with shim.predicting():
             rows = shim.encoder.read(sequences, branch=branch, until=after)
         owner = np.repeat(sequences.item, sequences.lengths)

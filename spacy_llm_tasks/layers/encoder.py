@@ -51,12 +51,13 @@ class EncoderShim(TorchShim):
         self.recompute_rows = recompute_rows
         self.tokenizer: PieceTokenizer | None = None
         self.lower_halves = LowerHalves()
-        self._n_passes = 0
+        self._n_rows = 0
 
-    def count_pass(self) -> None:
-        """Note that something was read: from time to time, free memory is given back."""
-        self._n_passes += 1
-        if self._n_passes % memory.PASSES == 0:
+    def count_rows(self, n_rows: int) -> None:
+        """Note that so much was read: from time to time, free memory is given back."""
+        self._n_rows += n_rows
+        if self._n_rows >= memory.ROWS:
+            self._n_rows = 0
             memory.give_back()
 
     def install(
@@ -273,9 +274,9 @@ def predict_views(model: Model, docs: Sequence[Doc], views: set[View]) -> Views:
     RETURNS (dict): For each view one array per doc, which owns its memory.
     """
     shim = shim_of(model)
-    shim.count_pass()
     with shim.predicting() as encoder:
         batch = _prepare(model, docs)
+        shim.count_rows(len(batch.ids))
         tensors = encoder(batch, views)
     return {
         view: [rows.copy() for rows in _split(tensor, view, batch)]
@@ -293,10 +294,9 @@ def update_views(
     RETURNS (tuple): The rows, as for `predict_views`, and a function that takes, for each view, the
         gradients of everyone who read it, sums them and runs backward once.
     """
-    shim_of(model).count_pass()
-    encoder = shim_of(model).training(model.attrs["dropout_rate"])
-    batch = _prepare(model, docs)
-    tensors = encoder(batch, views)
+    shim, batch = shim_of(model), _prepare(model, docs)
+    shim.count_rows(len(batch.ids))
+    tensors = shim.training(model.attrs["dropout_rate"])(batch, views)
 
     def backward(gradients: Gradients) -> None:
         roots, grads = [], []

@@ -11,8 +11,8 @@ import sys
 from functools import cache
 from typing import Any
 
-# Passes of an encoder from one time to the next.
-PASSES = 32
+# Rows that an encoder reads from one time to the next: some steps of training, whatever the texts.
+ROWS = 32_768
 
 
 @cache

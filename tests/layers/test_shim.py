@@ -148,11 +148,11 @@ def test_prediction_leaves_evaluation_mode():
 
 def test_free_memory_is_given_back_from_time_to_time(monkeypatch):
     asked = []
-    monkeypatch.setattr(memory, "PASSES", 3)
+    monkeypatch.setattr(memory, "ROWS", 30)
     monkeypatch.setattr(memory, "give_back", lambda: asked.append(True))
     shim = EncoderShim({})
     for _ in range(7):
-        shim.count_pass()
+        shim.count_rows(12)
     assert len(asked) == 2
 
 
