@@ -27,7 +27,7 @@ def filled(text):
 
 
 def test_workflows_name_commands():
-    benches = {f"bench-{name}" for name in ("ner", "textcat", "relation", "similarity", "qa")}
+    benches = {f"bench-{name}" for name in ("ner", "textcat", "relation", "similarity", "qa", "zh")}
     assert set(PROJECT["workflows"]) == {"all", "sharing", *benches}
     for steps in PROJECT["workflows"].values():
         assert set(steps) <= set(COMMANDS)

@@ -35,6 +35,10 @@ class Spans:
     label: np.ndarray
     score: np.ndarray
 
+    def take(self, chosen: np.ndarray) -> "Spans":
+        """RETURNS (Spans): Some of them, by number or mask."""
+        return Spans(self.first[chosen], self.last[chosen], self.label[chosen], self.score[chosen])
+
 
 def span_loss(logits: Tensor, targets: SpanTargets) -> Tensor:
     """Softplus of the best wrong span plus softplus of the worst right one, per doc and label.
@@ -120,4 +124,4 @@ def without_overlaps(spans: Spans, n_rows: int) -> Spans:
             taken[first : last + 1] = True
             kept.append(index)
     chosen = np.array(sorted(kept, key=lambda i: spans.first[i]), dtype=np.int64)
-    return Spans(spans.first[chosen], spans.last[chosen], spans.label[chosen], spans.score[chosen])
+    return spans.take(chosen)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from spacy.attrs import IS_SPACE
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from thinc.api import Config
@@ -136,13 +137,19 @@ class NerTask(Task):
 
     def decode(self, logits: Tensor, docs: Sequence[Doc]) -> list[Entities]:
         lengths = np.fromiter((len(doc) for doc in docs), dtype=np.int64, count=len(docs))
-        return self._by_doc(self._best_spans(logits, lengths), lengths)
+        # No entity begins or ends with white space, as with spaCy's own `ner`.
+        space = np.zeros(len(logits), dtype=bool)
+        if docs:
+            space = np.concatenate([doc.to_array([IS_SPACE]).reshape(-1) for doc in docs]) > 0
+        return self._by_doc(self._best_spans(logits, lengths, space), lengths)
 
-    def _best_spans(self, logits: Tensor, lengths: np.ndarray) -> Spans:
+    def _best_spans(self, logits: Tensor, lengths: np.ndarray, space: np.ndarray) -> Spans:
         if logits.dim() == 2:
-            return decode_tags(logits, lengths)
+            found = decode_tags(logits, lengths)
+            return found.take(~(space[found.first] | space[found.last]))
         threshold = self.learned.get("threshold", DEFAULT_THRESHOLD)
         found = candidate_spans(logits, threshold=threshold, one_label=not self.overlapping)
+        found = found.take(~(space[found.first] | space[found.last]))
         return found if self.overlapping else without_overlaps(found, len(logits))
 
     def _by_doc(self, spans: Spans, lengths: np.ndarray) -> list[Entities]:
@@ -214,17 +221,13 @@ class NerTask(Task):
         threshold = tune_threshold(scores, correct, default=DEFAULT_THRESHOLD, n_true=n_gold)
         self.learned["threshold"] = float(np.clip(threshold, -THRESHOLD_RANGE, THRESHOLD_RANGE))
 
-    def _predict_one(self, logits: Tensor) -> Entities:
-        lengths = np.array([len(logits)])
-        return self._by_doc(self._best_spans(logits, lengths), lengths)[0]
-
     def _judged(self, kept: Sequence[tuple[Example, Tensor]]) -> tuple[np.ndarray, np.ndarray]:
         """Scores of the spans found, and whether each is an entity of the gold."""
         scores: list[float] = []
         correct: list[bool] = []
         for example, logits in kept:
             gold = set(align_spans(example, self._gold(example)))
-            found = self._predict_one(logits)
+            found = self.decode(logits, [example.predicted])[0]
             scores.extend(found.scores.tolist())
             correct.extend((int(a), int(z) + 1, label) in gold for a, z, label in found.spans)
         return np.array(scores), np.array(correct, dtype=bool)

@@ -22,11 +22,14 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 # What CMRC 2018 takes out. ASCII marks such as the full stop stay, and so does a single …
 _CHINESE_MARKS = str.maketrans("", "", "，。、；：？！“”’《》「」『』（）·－～-:_*^/\\~`+=")
-# One Chinese character, or a word: with its inner apostrophes and stops, and a comma between
-# digits; any other mark is a token.
-_WORD = r"[^\W\u4e00-\u9fa5]+"
+# One Chinese character, or a word of another script as the Penn Treebank cuts them, by whose rules
+# (NLTK's) CMRC cuts what is not Chinese: these signs stand alone, and so do several full stops, a
+# comma without a digit behind it, and a full stop that ends a run of words.
+_SIGNS = r';@#$%&?!\[\](){}<>"‘„«»\u2012-\u2015'
+_ENDS_RUN = r"[\])}>\"'» ]*\s*(?:[\u4e00-\u9fa5]|$)"
 _CHINESE_TOKEN = re.compile(
-    rf"[\u4e00-\u9fa5]|{_WORD}(?:(?:[.']|(?<=[0-9]),(?=[0-9])){_WORD})*|[^\w\s]"
+    rf"[\u4e00-\u9fa5]|\.{{2,}}|[{_SIGNS}]|,(?![0-9])"
+    rf"|(?:[^\s\u4e00-\u9fa5,.{_SIGNS}]|,(?=[0-9])|\.(?!\.|{_ENDS_RUN}))+|\."
 )
 
 
@@ -54,9 +57,9 @@ def exact_match(prediction: str, gold: str, *, lang: str = "en") -> bool:
 def f1(prediction: str, gold: str, *, lang: str = "en", empty_agree: bool = True) -> float:
     """Overlap of the words of two answers: F1 of the words they share, however ordered.
 
-    For Chinese, tokens are characters, and words of other scripts; what counts is the longest run
-    of tokens that both have, not all they share. The CMRC script splits words of other scripts
-    with NLTK; here clitics stay with their word ("don't" is one token, not two).
+    For Chinese, tokens are characters, and words of other scripts ("30℃", "1,000"); what counts is
+    the longest run of tokens that both have, not all they share. Unlike in the CMRC script, which
+    calls NLTK for these words, clitics stay with their word ("don't" is one token, not two).
 
     prediction (str): The predicted answer.
     gold (str): The accepted answer.

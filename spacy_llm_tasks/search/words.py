@@ -6,6 +6,7 @@ Japanese sentence for one word. So texts are brought into a form here in which i
 
 import re
 import unicodedata
+from itertools import groupby
 
 # For FTS5 (https://sqlite.org/fts5.html, "Unicode61 Tokenizer"): marks belong to words, so that
 # vowel signs do; accents of Latin letters are left out.
@@ -14,13 +15,18 @@ TOKENIZER = "unicode61 remove_diacritics 2 categories 'L* M* N* Co'"
 # would take seconds.
 MOST_WORDS = 64
 
-# What stands between the words of a query, beyond spaces.
-_BETWEEN = re.compile(r"""[\s"()\[\]{}<>:;*^|=+!?~]+""")
+# What stands between the words of a query, beyond spaces: also the wide forms of these signs, and
+# Chinese and Japanese punctuation but the signs that `_UNSPACED` has.
+_BETWEEN = re.compile(
+    r"""[\s"()\[\]{}<>:;*^|=+!?~“”，（）［］｛｝＜＞：；＊＾｜＝＋！？～"""
+    "\u3000-\u3004\u3008-\u303f\uff61-\uff65]+"
+)
 _ASCII_SIGNS = re.compile(r"[^0-9a-z]+")
-# Scripts without spaces between words: Thai, Lao, Burmese, Khmer, kana, Chinese characters.
+# Scripts without spaces between words: Thai, Lao, Burmese, Khmer, kana, Bopomofo, and Chinese
+# characters with the zero and the mark of repetition that stand among them.
 _UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uf900-\ufaff\U00020000-\U0003ffff]"
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u312f\u31a0-\u31bf"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 
 
@@ -62,17 +68,13 @@ def match_expression(text: str) -> str:
     """
     phrases: dict[str, None] = {}
     for word in _BETWEEN.split(text):
-        parts = spaced(word).split()
-        run: list[str] = []
-        for part in [*parts, ""]:
-            if _UNSPACED.match(part):
-                run.append(part)
-                continue
-            pairs = zip(run, run[1:], strict=False)
-            phrases.update(dict.fromkeys([" ".join(pair) for pair in pairs] or run))
-            run = []
-        plain = " ".join(part for part in parts if not _UNSPACED.match(part))
-        if plain:
-            phrases[plain] = None
+        for unspaced, parts in groupby(spaced(word).split(), key=_is_unspaced):
+            run = list(parts)
+            pairs = [" ".join(pair) for pair in zip(run, run[1:], strict=False)]
+            phrases.update(dict.fromkeys((pairs or run) if unspaced else [" ".join(run)]))
     words = sorted(phrases, key=len, reverse=True)[:MOST_WORDS]
     return " OR ".join(f'"{word}"' for word in words)
+
+
+def _is_unspaced(word: str) -> bool:
+    return _UNSPACED.match(word) is not None

@@ -38,7 +38,8 @@ def read_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
     """Read a config file, and refuse it with everything that is wrong with it.
 
     path (Path): The .cfg file.
-    overrides (dict | None): Values by dotted key that replace those of the file.
+    overrides (dict | None): Values by dotted key that replace those of the file. With another
+        `nlp.lang` comes that language's own tokenizer, unless there is one among them.
     RETURNS (Config): Not interpolated, as `spacy.training.initialize.init_nlp` wants it.
     RAISES (ValueError): Naming each mistake and its place.
     RAISES (OSError): If the file cannot be read.
@@ -51,12 +52,25 @@ def read_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
         raise ValueError(Errors.E511.format(path=path, text=explain(error))) from error
     except UnicodeDecodeError as error:
         raise ValueError(Errors.E511.format(path=path, text=error)) from error
+    replaced = set(overrides or ())
+    if "nlp.lang" in replaced and not any(key.startswith("nlp.tokenizer") for key in replaced):
+        _take_tokenizer(config)
     problems = find_problems(config)
     if problems:
         raise ValueError(
             Errors.E512.format(path=path, count=len(problems), lines="\n".join(problems))
         )
     return config
+
+
+def _take_tokenizer(config: Config) -> None:
+    """Replace the tokenizer by that of the config's language: the file's was for another one, and
+    would leave whole Chinese clauses in one token."""
+    try:
+        language = get_lang_class(config["nlp"]["lang"])
+    except ImportError:
+        return  # spaCy says so when it makes the pipeline
+    config["nlp"]["tokenizer"] = dict(language.default_config["nlp"]["tokenizer"])
 
 
 def find_problems(config: Config) -> list[str]:

@@ -96,22 +96,31 @@ def test_known_overlaps():
 # ------------------------------------------------------------------------------ Chinese
 
 MARKS = "，。、；：？！“”’《》「」『』（）·－～-:_*^/\\~`+="
-CHINESE = st.lists(st.sampled_from([*"中文字符一龥，。…《》·-", "NBA", "3.14", " "]), max_size=7)
+SIGNS = ';@#$%&?![](){}<>"‘„«»–—'
+CHINESE = st.lists(
+    st.sampled_from([*"中文字符一龥，。…—《》·-.,%(℃", "NBA", "3.14", "1,000", "..", " "]),
+    max_size=7,
+)
 
 
 def plain_chinese_tokens(text):
-    tokens, word = [], ""
-    for char in text.lower().strip() + " ":
-        if char in MARKS:
-            continue
-        if word and (char == " " or char == "…" or "\u4e00" <= char <= "\u9fa5"):
-            tokens.append(word)
-            word = ""
-        if char == "…" or "\u4e00" <= char <= "\u9fa5":
-            tokens.append(char)
-        elif char != " ":
-            word += char
-    return tokens
+    text = "".join(c for c in text.lower().strip() if c not in MARKS)
+    return [
+        token
+        for run in re.split("([\u4e00-\u9fa5])", text)
+        for token in plain_words(run)  # one Chinese character, or what is between two
+    ]
+
+
+def plain_words(run):
+    body = run.rstrip("])}>\"'» ")
+    if body.endswith(".") and not body.endswith(".."):
+        run = body[:-1] + " . " + run[len(body) :]
+    run = re.sub(r"\.\.+", r" \g<0> ", run)
+    run = re.sub(r",(?=\D|$)", " , ", run)
+    for sign in SIGNS:
+        run = run.replace(sign, f" {sign} ")
+    return run.split()
 
 
 def plain_chinese_f1(prediction, gold):
@@ -144,6 +153,25 @@ def test_chinese_counts_characters_and_whole_foreign_words():
     assert f1("NBA", "nba球队", lang="zh") == 0.5
     assert f1("nb", "nba", lang="zh") == 0.0
     assert f1("1,000.5米", "1,000.5", lang="zh") == pytest.approx(2 / 3)
+    # Words of other scripts as the Penn Treebank has them: signs that it does not name stay inside.
+    for text, n_tokens in {
+        "30℃": 1,
+        "92％": 1,
+        "92%": 2,
+        "1,000元": 2,
+        ",000元": 2,
+        "元,": 2,
+        "U.S.": 2,
+        "(U.S.)": 4,
+        "3.5": 1,
+        "3.…": 1,
+        "——3": 3,
+        "3...": 2,
+        "don't": 1,
+    }.items():
+        assert f1(text, text, lang="zh") == 1.0
+        # With as many other tokens behind it, half of them are right.
+        assert f1(text + "中" * n_tokens, text, lang="zh") == pytest.approx(2 / 3), text
     # No articles, no ASCII stop.
     assert not exact_match("the", "a", lang="zh") and not exact_match("北京.", "北京", lang="zh")
     assert f1("。", "", lang="zh") == 1.0 and f1("。", "", lang="zh", empty_agree=False) == 0.0

@@ -18,6 +18,8 @@ from spacy_llm_tasks.search.words import match_expression, spaced
         ("cedar🦊fox\0x\ud800y", "cedar fox x y"),
         ("हिन्दी", "हिन्दी"),
         ("東京へ go", "東 京 へ go"),
+        ("二〇年，佐々木ㄅㄆ", "二 〇 年 佐 々 木 ㄅ ㄆ"),
+        ("臺灣　ＡＢＣ１２３", "臺 灣 abc123"),
         ("١٢ x²", "١٢ x2"),
     ],
 )
@@ -36,6 +38,14 @@ def test_words_of_a_text(text, expected):
         ("(NEAR(state-of-the-art*", '"state of the art" OR "near"'),
         ("東京へ go", '"東 京" OR "京 へ" OR "go"'),
         ("京", '"京"'),
+        ("二〇年？佐々木", '"二 〇" OR "〇 年" OR "佐 々" OR "々 木"'),
+        ("ＮＢＡ球队", '"nba" OR "球 队"'),
+        ("臺灣，「高雄」。", '"臺 灣" OR "高 雄"'),
+        ("威廉·瓊斯", '"威 廉" OR "廉 瓊" OR "瓊 斯"'),
+        (
+            "iPhone和Android、Linux的区别",
+            '"android" OR "iphone" OR "linux" OR "的 区" OR "区 别" OR "和"',
+        ),
         ("a\0b", '"a b"'),
     ],
 )

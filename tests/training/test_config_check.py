@@ -1,8 +1,13 @@
+from pathlib import Path
+
 import pytest
 from spacy.util import load_config_from_str
 from toy_training import CONFIG, write_corpora
 
+from spacy_llm_tasks import configs
 from spacy_llm_tasks.training.config_check import find_problems, read_config
+
+NER = Path(configs.__file__).with_name("ner.cfg")
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +108,27 @@ def test_all_mistakes_are_told_at_once(paths, tmp_path):
     path.write_text("[training\nx = 1")
     with pytest.raises(ValueError, match="train.cfg"):
         read_config(path)
+
+
+@pytest.mark.parametrize(
+    "overrides, tokenizer",
+    [
+        ({}, "spacy.Tokenizer.v1"),
+        ({"nlp.lang": "en"}, "spacy.Tokenizer.v1"),
+        ({"nlp.lang": "zh"}, "spacy.zh.ChineseTokenizer"),
+        (
+            {"nlp.lang": "zh", "nlp.tokenizer.@tokenizers": "spacy.Tokenizer.v1"},
+            "spacy.Tokenizer.v1",
+        ),
+    ],
+)
+def test_another_language_brings_its_tokenizer(paths, tmp_path, overrides, tokenizer):
+    weights = {"paths.weights": str(tmp_path)}
+    config = read_config(NER, {**paths, **weights, **overrides})
+    assert config["nlp"]["tokenizer"]["@tokenizers"] == tokenizer
+
+
+def test_unknown_language_is_left_to_spacy(paths, tmp_path):
+    weights = {"paths.weights": str(tmp_path)}
+    config = read_config(NER, {**paths, **weights, "nlp.lang": "qqq"})
+    assert config["nlp"]["lang"] == "qqq"
