@@ -1,10 +1,11 @@
 """Texts with a marker around each entity, for a second pass that sees what the entities are.
 
-    @ * person * Nora Quill @ founded @ * org * Quill Boats @ .
+    @ * person * Nora Quill @ founded # * org * Quill Boats # .
 
 Markers are plain signs and the type's own words, so that a pretrained encoder has seen them all
 before (typed entity markers with punctuation: Zhou & Chen 2022, https://arxiv.org/abs/2102.01373).
-All entities of a document are marked at once: one pass for the document, whatever the pairs.
+Entities that follow each other have different signs, which tell them apart. All entities of a
+document are marked at once: one pass for the document, whatever the pairs.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from spacy.tokens import Doc
 
 from ..layers.candidates import Candidates, MarkedPlaces
 
-BORDER = "@"
+BORDERS = "@#$%"  # in turn, by the order of the entities
 
 
 def mark_entities(
@@ -54,13 +55,14 @@ def _mark(
     # At one place, what ends comes before what begins, and the longer span begins first and ends
     # last.
     events = []
-    for e in spans:
+    for number, e in enumerate(spans):
+        border = BORDERS[number % len(BORDERS)]
         a, z = doc[pairs.first[e]].idx, _end(doc, pairs.last[e] - 1)
         kind = int(pairs.kind[e])
         word = _word(kinds[kind - 1]) if kind and len(kinds) > 1 else ""
-        opening = f"{BORDER} * {word} * " if word else f"{BORDER} "
+        opening = f"{border} * {word} * " if word else f"{border} "
         events.append((a, 1, -z, e, opening))
-        events.append((z, 0, -a, -e, f" {BORDER}"))
+        events.append((z, 0, -a, -e, f" {border}"))
     text = doc.text
     parts: list[str] = []
     length, done = 0, 0

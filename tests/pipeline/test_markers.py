@@ -6,7 +6,7 @@ import spacy
 from spacy.tokens import Doc
 
 from spacy_llm_tasks.layers.candidates import pair_up
-from spacy_llm_tasks.pipeline.markers import mark_entities
+from spacy_llm_tasks.pipeline.markers import BORDERS, mark_entities
 
 VOCAB = spacy.blank("en").vocab
 KINDS = ["PERSON", "WORK_OF_ART", " odd\tkind\n@*", "_"]
@@ -27,6 +27,10 @@ def mark(docs, spans, *, kinds=KINDS, **options):
     return mark_entities(docs, make_pairs(spans, **options), kinds)
 
 
+def border(number):
+    return BORDERS[number % len(BORDERS)]
+
+
 def regions(texts, pairs):
     """The marked region of each span of a doc with a text."""
     place = pairs.place
@@ -39,8 +43,8 @@ def regions(texts, pairs):
 def test_as_the_docstring_says():
     doc = make_doc("Nora Quill founded Quill Boats .".split())
     texts, pairs = mark([doc], [[(0, 2, 1), (3, 5, 2)]], kinds=["PERSON", "ORG"])
-    assert texts == ["@ * person * Nora Quill @ founded @ * org * Quill Boats @ . "]
-    assert regions(texts, pairs) == ["@ * person * Nora Quill @", "@ * org * Quill Boats @"]
+    assert texts == ["@ * person * Nora Quill @ founded # * org * Quill Boats # . "]
+    assert regions(texts, pairs) == ["@ * person * Nora Quill @", "# * org * Quill Boats #"]
 
 
 def test_words_of_kinds():
@@ -48,22 +52,22 @@ def test_words_of_kinds():
     spans = [[(0, 1, 1), (1, 2, 2), (2, 3, 3), (3, 4, 4), (4, 5, 0)]]
     assert regions(*mark([doc], spans)) == [
         "@ * person * a @",
-        "@ * work of art * b @",
-        "@ * odd kind @* * c @",
-        "@ d @",
+        "# * work of art * b #",
+        "$ * odd kind @* * c $",
+        "% d %",
         "@ e @",
     ]
     # One kind alone says nothing.
-    assert regions(*mark([doc], [[(0, 1, 1), (2, 3, 1)]], kinds=["PERSON"])) == ["@ a @", "@ c @"]
+    assert regions(*mark([doc], [[(0, 1, 1), (2, 3, 1)]], kinds=["PERSON"])) == ["@ a @", "# c #"]
 
 
 def test_docs_without_pairs_have_no_text():
     docs = [make_doc(words) for words in (["a", "b"], [], ["c"], ["   "], ["d", "e", "f"], ["g"])]
     spans = [[(0, 1, 1), (1, 2, 1)], [], [(0, 1, 1)], [], [(0, 1, 1), (2, 3, 1)], []]
     texts, pairs = mark(docs, spans, kinds=["X"])
-    assert texts == ["@ a @ @ b @ ", "@ d @ e @ f @ "]
+    assert texts == ["@ a @ # b # ", "@ d @ e # f # "]
     assert pairs.place.text.tolist() == [0, -1, -1, -1, 1, -1]
-    assert regions(texts, pairs) == ["@ a @", "@ b @", None, "@ d @", "@ f @"]
+    assert regions(texts, pairs) == ["@ a @", "# b #", None, "@ d @", "# f #"]
     texts, pairs = mark(docs[1:4], [[], [(0, 1, 1)], []])
     assert texts == [] and pairs.place.text.tolist() == [-1, -1, -1]
     # Of spans that are too far apart there is no text either.
@@ -74,9 +78,10 @@ def test_nested_equal_and_crossing_spans():
     doc = make_doc(list("abcd"))
     spans = [[(0, 2, 1), (0, 2, 2), (0, 4, 1), (1, 2, 1), (1, 3, 0), (2, 3, 1)]]
     texts, pairs = mark([doc], spans)
-    signs = {"@", "*", "person", "work", "of", "art"}
-    for (first, last, _), region in zip(spans[0], regions(texts, pairs), strict=True):
-        assert region[0] == region[-1] == "@"
+    signs = {*BORDERS, "*", "person", "work", "of", "art"}
+    found = zip(spans[0], regions(texts, pairs), strict=True)
+    for e, ((first, last, _), region) in enumerate(found):
+        assert region[0] == region[-1] == border(e)
         words = [word for word in region.split() if word not in signs]
         assert words == list("abcd")[first:last]
     # What begins later ends earlier, so equal spans stand in one another.
@@ -100,10 +105,11 @@ def test_offsets_are_exact(words, spaced):
     for a, z, b, y in [(0, 1, 4, 5), (0, 5, 1, 2), (0, 3, 2, 5), (1, 4, 2, 3), (3, 4, 3, 4)]:
         texts, pairs = mark([doc], [[(a, z, 1), (b, y, 2)]])
         found = regions(texts, pairs)
-        assert all(region.startswith("@ * ") and region.endswith(" @") for region in found)
-        person, art = "@ * person * ", "@ * work of art * "
+        for region, sign in zip(found, "@#", strict=True):
+            assert region.startswith(f"{sign} * ") and region.endswith(f" {sign}")
+        person, art = "@ * person * ", "# * work of art * "
         if y <= z or z <= b:
-            second = f"{art}{doc[b:y].text} @"
+            second = f"{art}{doc[b:y].text} #"
             first = f"{person}{doc[a:z].text} @"
             if y <= z:
                 inside = doc[b].idx - doc[a].idx
@@ -124,7 +130,7 @@ def test_offsets_are_exact(words, spaced):
 
 def test_any_spans_of_any_text():
     random = np.random.default_rng(5)
-    letters = ["a", "bb", "日", "😀", "e\u0301", "@", "*", " ", "\n"]
+    letters = ["a", "bb", "日", "😀", "e\u0301", "@", "#", "*", " ", "\n"]
     for _ in range(60):
         words = [str(w) for w in random.choice(letters, size=random.integers(1, 14))]
         doc = make_doc(words, [bool(b) for b in random.integers(0, 2, size=len(words))])
@@ -140,10 +146,10 @@ def test_any_spans_of_any_text():
         cut = set()
         for e, (_, _, kind) in enumerate(spans):
             word = ["", "person", "work of art", "odd kind @*", ""][kind]
-            opening = f"@ * {word} * " if word else "@ "
+            opening = f"{border(e)} * {word} * " if word else f"{border(e)} "
             first, last = int(pairs.place.first[e]), int(pairs.place.last[e])
             region = texts[0][first:last]
-            assert region.startswith(opening) and region.endswith(" @")
+            assert region.startswith(opening) and region.endswith(f" {border(e)}")
             signs = {*range(first, first + len(opening)), last - 2, last - 1}
             assert not signs & cut
             cut |= signs
