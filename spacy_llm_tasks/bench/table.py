@@ -149,7 +149,7 @@ def _row(
 
 
 def _grid_markdown(grid: list[Record], chosen: dict[str, dict[str, float]]) -> str:
-    grid = [record for record in grid if not SETS[record.key.set].rates]
+    grid = [record for record in grid if len(SETS[record.key.set].rates) != 1]
     rates = sorted({record.key.learn_rate for record in grid})
     if len(rates) < 2:
         return ""
@@ -168,19 +168,25 @@ def _grid_markdown(grid: list[Record], chosen: dict[str, dict[str, float]]) -> s
 def _notes(sets: Sequence[BenchSet], seeds: Sequence[int], rates: Sequence[float]) -> str:
     how = f"The learning rate is {rates[0]:g} for both sides, not tuned."
     if len(rates) > 1:
-        grid = ", ".join(f"{rate:g}" for rate in rates)
         how = (
-            f"Learning rates: {grid} were tried for each side alike, on each set at seed "
+            f"Learning rates: {_listed(rates)} were tried for each side alike, on each set at seed "
             f"{seeds[0]}, and twice the best rate as long as the highest one tried was the best; "
             "the rate with the best dev score is used."
         )
         fixed = [f"{item.name} ({item.rates[0]:g})" for item in sets if len(item.rates) == 1]
         if fixed:
             how += f" Not tuned, one rate for both sides: {', '.join(fixed)}."
+        own = [f"{item.name} ({_listed(item.rates)})" for item in sets if len(item.rates) > 1]
+        if own:
+            how += f" Begun with other rates, for both sides: {'; '.join(own)}."
     return (
         f"{how} Scores are of the last weights, never of the best on dev. On one seed, a "
         "difference below one point is a tie; on several, one below its standard error."
     )
+
+
+def _listed(rates: Iterable[float]) -> str:
+    return ", ".join(f"{rate:g}" for rate in rates)
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:

@@ -92,6 +92,17 @@ def test_sets_of_one_rate_are_named_and_have_no_row_of_the_grid(found):
     assert "Not tuned" not in table.render(found, choose("trec"), seeds=(0,), rates=GRID)
 
 
+def test_sets_with_rates_of_their_own_are_named_and_have_a_row_of_the_grid(found):
+    more = [
+        make("ours", "stsb", 0, rate, score, sim_spearman=score)
+        for rate, score in ((5e-5, 0.8), (1e-4, 0.7))
+    ]
+    rows, text = lines([*found, *more])
+    assert "Begun with other rates, for both sides: stsb (5e-05, 0.0001)." in text
+    assert rows["stsb", "sim_spearman"][4] == "0.8000"
+    assert "Begun with other" not in table.render(found, choose("trec"), seeds=(0,), rates=GRID)
+
+
 def test_an_untuned_table_says_so(found):
     rows, text = lines([run for run in found if run.key.learn_rate == 2e-4], rates=(2e-4,))
     assert "not tuned" in text and ("wnut17", "ours") not in rows
