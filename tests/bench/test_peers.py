@@ -98,7 +98,7 @@ def test_results_are_saved_found_and_not_repeated(called, tmp_path, capsys):
 
 def test_rates_are_chosen_as_on_our_side(called):
     asked = called("--sets", "stsb", "--seeds", "0")
-    assert asked == [("stsb", 0, 1e-4, 720), ("stsb", 0, 2e-4, 720)]
+    assert asked == [("stsb", 0, 5e-5, 720), ("stsb", 0, 1e-4, 720)]
 
 
 def test_a_trial_is_not_saved(called, tmp_path, capsys):
