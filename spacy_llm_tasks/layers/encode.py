@@ -97,11 +97,13 @@ def apart(tok2vec: Model, pairs: Pairs, *, after: int, is_train: bool = False) -
     seconds = {text: len(firsts) + i for i, text in enumerate(dict.fromkeys(b for _, b in pairs))}
     numbers = [firsts[a] for a, _ in pairs], [seconds[b] for _, b in pairs]
     if is_train:
-        return join(_lay_out(model, [*firsts, *seconds]), *numbers, after=after)
+        sequences = _lay_out(model, [*firsts, *seconds])
+        sequences = _as_seconds(sequences, from_item=len(firsts))
+        return join(sequences, *numbers, after=after)
     branch = node.view.branch if isinstance(node, Listener) else _branch_of(node)
     halves = [
-        *_lower_halves(model, list(firsts), after, branch, keep=False),
-        *_lower_halves(model, list(seconds), after, branch, keep=True),
+        *_lower_halves(model, list(firsts), after, branch, second=False),
+        *_lower_halves(model, list(seconds), after, branch, second=True),
     ]
     found = join(Sequences.chain([half.sequences for half in halves]), *numbers, after=after)
     return replace(found, lower=torch.cat([half.rows for half in halves]))
@@ -186,15 +188,17 @@ def _read(encoder: DocEncoder, inputs: Sequences | Joint, branch: str) -> Encode
 
 
 def _lower_halves(
-    model: Model, texts: list[str], after: int, branch: str, *, keep: bool
+    model: Model, texts: list[str], after: int, branch: str, *, second: bool
 ) -> list[LowerHalf]:
-    """Read texts with the lower blocks, those that have not been kept from an earlier time."""
+    """Read texts with the lower blocks; second texts are kept, and not read again if they were."""
     shim = shim_of(model)
     kept = shim.lower_halves
-    found = {text: kept.get((text, after, branch)) for text in texts}
+    found = {text: kept.get((text, after, branch)) if second else None for text in texts}
     new = [text for text, half in found.items() if half is None]
     if new:
         sequences = _lay_out(model, new)
+        if second:
+            sequences = _as_seconds(sequences, from_item=0)
         shim.count_rows(_n_rows(sequences))
         with shim.predicting():
             rows = shim.encoder.read(sequences, branch=branch, until=after)
@@ -203,10 +207,17 @@ def _lower_halves(
         parts = rows.index_select(0, index_on(np.argsort(owner, kind="stable"), rows)).split(sizes)
         halves = map(LowerHalf, sequences.of_each(len(new)), parts)
         found.update(zip(new, halves, strict=True))
-    if keep:
+    if second:
         for text, half in found.items():
             kept.keep((text, after, branch), cast(LowerHalf, half))
     return cast(list[LowerHalf], [found[text] for text in texts])
+
+
+def _as_seconds(sequences: Sequences, *, from_item: int) -> Sequences:
+    """Mark texts as second ones by their segment, as in pairs that are read together: the upper
+    blocks could not tell a question from a passage otherwise."""
+    second = np.repeat(sequences.item >= from_item, sequences.lengths)
+    return replace(sequences, segments=second.astype(np.int64))
 
 
 def _lay_out(model: Model, inputs: Inputs) -> Any:

@@ -89,6 +89,9 @@ def test_training_and_prediction_lay_out_the_same(nlp):
         np.testing.assert_array_equal(a, b, err_msg=name)
     for found in (now, later):
         np.testing.assert_array_equal(found.apart.ids[found.source], found.together.ids)
+        # The lower blocks know which of the two a text is, too.
+        np.testing.assert_array_equal(found.apart.segments[found.source], found.together.segments)
+        assert set(found.together.segments) == {0, 1}
 
 
 def test_every_piece_of_both_texts_is_chosen_once(nlp):
