@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import spacy
 from pair_rows import Candidates, pair_rows
 from spacy import Language
 from spacy.pipeline import TrainablePipe
@@ -28,6 +27,7 @@ from trained import Trained, need
 from spacy_llm_tasks.annotations import get_relations, set_relations
 from spacy_llm_tasks.bench import blocks, loop
 from spacy_llm_tasks.bench.loop import Progress
+from spacy_llm_tasks.bench.plan import run_recipe
 from spacy_llm_tasks.bench.recipes import Recipe
 from spacy_llm_tasks.bench.records import RunKey
 from spacy_llm_tasks.bench.sets import BenchSet
@@ -53,17 +53,8 @@ def run(item: BenchSet, key: RunKey, *, data: Path, weights: Path, progress: Pro
         components={"transformer": blocks.peer_encoder(), **ner, NAME: head},
         optimizer=blocks.peer_optimizer(key.learn_rate, item.updates),
     )
-    spacy.util.fix_random_seed(key.seed)
-    nlp = recipe.pipeline(weights)
-    train, dev = item.read(data, nlp)
-    outcome = loop.run(
-        nlp,
-        recipe.build_optimizer(),
-        train,
-        dev,
-        bench_set=item,
-        seed=key.seed,
-        progress=progress,
+    outcome, train, dev = run_recipe(
+        recipe, item, key, data=data, weights=weights, progress=progress
     )
     return Trained(outcome, {**recipe.to_dict(), "dropout": loop.DROPOUT}, train, dev)
 

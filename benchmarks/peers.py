@@ -18,7 +18,6 @@ from pathlib import Path
 import torch
 
 from spacy_llm_tasks.bench import plan, recipes, records
-from spacy_llm_tasks.bench.machine import now
 from spacy_llm_tasks.bench.records import Record, RunKey
 from spacy_llm_tasks.bench.sets import SETS, BenchSet, choose
 
@@ -98,14 +97,8 @@ def train(job: plan.Job, item: BenchSet, key: RunKey, digest: str) -> Record:
     digest (str): sha256 of the weights.
     RETURNS (Record): The result.
     """
-
-    def progress(step: int, updates: int, loss: float) -> None:
-        if step % 50 == 0 or step == updates:
-            line = f"{now()} {key.file_name}: {step}/{updates} loss {loss:.3f}"
-            print(line, file=sys.stderr, flush=True)
-
     trained = import_module(PEERS[item.task]).run(
-        item, key, data=job.data, weights=job.weights, progress=progress
+        item, key, data=job.data, weights=job.weights, progress=plan.progress_of(key, tell)
     )
     about = plan.about(trained.train, trained.dev, threads=job.threads)
     return Record(
@@ -117,6 +110,11 @@ def train(job: plan.Job, item: BenchSet, key: RunKey, digest: str) -> Record:
         settings={**trained.settings, **plan.budget(item, digest)},
         about={**about, "versions": {**about["versions"], **trained.versions}},
     )
+
+
+def tell(line: str) -> None:
+    """Show a line of progress."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def read_options() -> argparse.Namespace:

@@ -1,9 +1,8 @@
 """Speed of `nlp.pipe`, end to end: tokenizer, encoder and an entity head, both sides turn about."""
 
-import gc
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,7 +14,8 @@ from spacy.training import Example
 from spacy.util import fix_random_seed
 
 from . import recipes, texts
-from .machine import machine, now, versions
+from .machine import circumstances
+from .rounds import take_turns
 
 LABELS = ("PERSON", "ORG", "GPE", "DATE")
 PRECISION = "float32"
@@ -72,20 +72,10 @@ def measure(pipelines: Mapping[str, Language], docs: Sequence[str], *, rounds: i
     RETURNS (list[Speed]): One entry a side, in the order given.
     """
     n_words = sum(texts.count_words(text) for text in docs)
-    wall: dict[str, list[float]] = {side: [] for side in pipelines}
-    cpu: dict[str, list[float]] = {side: [] for side in pipelines}
     for nlp in pipelines.values():
         _exhaust(nlp, docs[: max(1, len(docs) // 4)])
-    for number in range(rounds):
-        # Who goes first changes, so that a drift of the machine favours nobody.
-        sides = list(pipelines) if number % 2 == 0 else list(pipelines)[::-1]
-        for side in sides:
-            gc.collect()
-            started, used = time.perf_counter(), time.process_time()
-            _exhaust(pipelines[side], docs)
-            cpu[side].append(time.process_time() - used)
-            wall[side].append(time.perf_counter() - started)
-    return compare({side: (wall[side], cpu[side]) for side in pipelines}, n_words=n_words)
+    tasks = {side: partial(_read, nlp, docs) for side, nlp in pipelines.items()}
+    return compare(take_turns(tasks, rounds=rounds), n_words=n_words)
 
 
 def compare(seconds: Mapping[str, tuple[list[float], list[float]]], *, n_words: int) -> list[Speed]:
@@ -180,9 +170,7 @@ def report(
         "rounds": rounds,
         "threads": threads,
         "seed": seed,
-        "versions": versions(),
-        "machine": machine(),
-        "date": now(),
+        **circumstances(),
     }
 
 
@@ -218,3 +206,7 @@ def render(found: Mapping[str, Any]) -> str:
 def _exhaust(nlp: Language, docs: Sequence[str]) -> None:
     for _ in nlp.pipe(docs):
         pass
+
+
+def _read(nlp: Language, docs: Sequence[str], number: int) -> None:
+    _exhaust(nlp, docs)

@@ -40,6 +40,11 @@ def now() -> str:
     return datetime.now(timezone.utc).replace(microsecond=0).isoformat()
 
 
+def circumstances() -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): Versions, machine and date, for a result."""
+    return {"versions": versions(), "machine": machine(), "date": now()}
+
+
 def _cpu_model() -> str:
     # platform.processor() is empty on most Linux systems; the kernel knows the name.
     info = Path("/proc/cpuinfo")

@@ -16,7 +16,7 @@ import spacy
 from spacy.tokens import Doc
 
 from . import loop, recipes, records
-from .machine import machine, now, versions
+from .machine import circumstances, now
 from .recipes import Recipe
 from .records import Record, RunKey
 from .sets import BenchSet
@@ -192,10 +192,46 @@ def about(train: list[Doc], dev: list[Doc], *, threads: int) -> dict[str, object
         "train_docs": len(train),
         "dev_docs": len(dev),
         "threads": threads,
-        "versions": versions(),
-        "machine": machine(),
-        "date": now(),
+        **circumstances(),
     }
+
+
+def progress_of(key: RunKey, announce: Announce) -> loop.Progress:
+    """RETURNS (Progress): Tells every fiftieth update of a run, and the last."""
+
+    def progress(step: int, updates: int, loss: float) -> None:
+        if step % 50 == 0 or step == updates:
+            announce(f"{now()} {key.file_name}: {step}/{updates} loss {loss:.3f}")
+
+    return progress
+
+
+def run_recipe(
+    recipe: Recipe,
+    item: BenchSet,
+    key: RunKey,
+    *,
+    data: Path,
+    weights: Path,
+    progress: loop.Progress,
+) -> tuple[loop.Outcome, list[Doc], list[Doc]]:
+    """Train a pipeline on a set.
+
+    recipe (Recipe): The pipeline and its optimiser.
+    item (BenchSet): The set.
+    key (RunKey): Gives the seed.
+    data (Path): Folder of the benchmark data.
+    weights (Path): Folder of the pretrained weights.
+    progress (Progress): Called after every update.
+    RETURNS (tuple[Outcome, list[Doc], list[Doc]]): The outcome, and the docs of training and dev.
+    """
+    # Reading needs a vocabulary, and building draws random numbers: seeded as the training is.
+    spacy.util.fix_random_seed(key.seed)
+    nlp = recipe.pipeline(weights)
+    train, dev = item.read(data, nlp)
+    optimizer = recipe.build_optimizer()
+    outcome = loop.run(nlp, optimizer, train, dev, bench_set=item, seed=key.seed, progress=progress)
+    return outcome, train, dev
 
 
 def _recipe(item: BenchSet, key: RunKey) -> Recipe:
@@ -216,24 +252,13 @@ def _get(job: Job, item: BenchSet, key: RunKey, digest: str, announce: Announce)
         announce(f"{now()} {key.file_name}: not there; benchmarks/peers.py makes it")
         return None
     announce(f"{now()} {key.file_name}: {item.updates} updates")
-    recipe = _recipe(item, key)
-    # Reading needs a vocabulary, and building draws random numbers: seeded as the training is.
-    spacy.util.fix_random_seed(key.seed)
-    nlp = recipe.pipeline(job.weights)
-    train, dev = item.read(job.data, nlp)
-
-    def progress(step: int, updates: int, loss: float) -> None:
-        if step % 50 == 0 or step == updates:
-            announce(f"{now()} {key.file_name}: {step}/{updates} loss {loss:.3f}")
-
-    outcome = loop.run(
-        nlp,
-        recipe.build_optimizer(),
-        train,
-        dev,
-        bench_set=item,
-        seed=key.seed,
-        progress=progress,
+    outcome, train, dev = run_recipe(
+        _recipe(item, key),
+        item,
+        key,
+        data=job.data,
+        weights=job.weights,
+        progress=progress_of(key, announce),
     )
     record = Record(
         key=key,
@@ -246,6 +271,6 @@ def _get(job: Job, item: BenchSet, key: RunKey, digest: str, announce: Announce)
     )
     records.save(job.results, record)
     announce(f"{now()} {key.file_name}: {item.score} {record.score:.4f}")
-    del nlp, train, dev
+    del train, dev
     gc.collect()  # Doc and pipeline refer to each other; a second model would not fit beside many
     return record

@@ -1,9 +1,8 @@
 """Speed of answering: questions a second, by how many are asked about each text, and by how many of
 the lower layers read question and text apart."""
 
-import gc
-import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,7 +14,8 @@ from spacy.util import fix_random_seed
 
 from ..annotations import set_questions
 from . import texts
-from .machine import machine, now, versions
+from .machine import circumstances
+from .rounds import take_turns
 
 WORDS_PER_QUESTION = 10
 
@@ -57,19 +57,16 @@ def measure(
     rounds (int): How often all are asked.
     RETURNS (dict[int, float]): Questions in a second of wall time, from the median round.
     """
-    wall: dict[int, list[float]] = {layers: [] for layers in pipelines}
     lists = [list(questions[i * per_text : (i + 1) * per_text]) for i in range(len(docs))]
     for nlp in pipelines.values():
         _ask(nlp, docs[:1], lists[:1])
-    for number in range(rounds):
-        these = [f"{text} Round {number}." for text in docs]
-        order = list(pipelines) if number % 2 == 0 else list(pipelines)[::-1]
-        for layers in order:
-            gc.collect()
-            started = time.perf_counter()
-            _ask(pipelines[layers], these, lists)
-            wall[layers].append(time.perf_counter() - started)
-    return {layers: len(docs) * per_text / median(seconds) for layers, seconds in wall.items()}
+
+    def ask(nlp: Language, number: int) -> None:
+        _ask(nlp, [f"{text} Round {number}." for text in docs], lists)
+
+    tasks = {layers: partial(ask, nlp) for layers, nlp in pipelines.items()}
+    seconds = take_turns(tasks, rounds=rounds)
+    return {layers: len(docs) * per_text / median(wall) for layers, (wall, _) in seconds.items()}
 
 
 def report(
@@ -126,9 +123,7 @@ def report(
         "rounds": rounds,
         "threads": threads,
         "seed": seed,
-        "versions": versions(),
-        "machine": machine(),
-        "date": now(),
+        **circumstances(),
     }
 
 

@@ -49,13 +49,11 @@ FEWEST_TO_CALIBRATE = 20
 class QuestionTargets:
     """What a batch is to learn.
 
-    sequences (Sequences): The layout of its questions, each with its text.
-    inputs (Sequences / Joint): What the encoder reads: the same, or both parts apart first.
+    inputs (Sequences / Joint): The layout of its questions, each with its text.
     gold (Tensor): (R, 2) bool, right starts and ends.
     open_rows (Tensor): (R,) bool, positions that may be chosen.
     """
 
-    sequences: Sequences
     inputs: Sequences | Joint
     gold: Tensor
     open_rows: Tensor
@@ -130,11 +128,8 @@ class QaTask(Task):
         if not pairs:
             return None
         inputs = self._laid_out(pairs, is_train=True)
-        sequences = inputs.together if isinstance(inputs, Joint) else inputs
-        gold, open_rows = gold_rows(sequences, answers)
-        return QuestionTargets(
-            sequences, inputs, torch.from_numpy(gold), torch.from_numpy(open_rows)
-        )
+        gold, open_rows = gold_rows(_as_read(inputs), answers)
+        return QuestionTargets(inputs, torch.from_numpy(gold), torch.from_numpy(open_rows))
 
     def _laid_out(
         self, pairs: Sequence[tuple[str, str]], *, is_train: bool = False
@@ -154,7 +149,7 @@ class QaTask(Task):
         return HeadInput(docs, texts=targets.inputs if targets else None)
 
     def loss(self, logits: Tensor, targets: QuestionTargets) -> Tensor:
-        lengths = torch.from_numpy(targets.sequences.lengths)
+        lengths = torch.from_numpy(_as_read(targets.inputs).lengths)
         sequence = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
         device = logits.device
         return answer_loss(
@@ -193,13 +188,12 @@ class QaTask(Task):
         found: list[Spans] = []
         for group in bounded_groups(list(pairs), _n_characters, CHARACTERS_PER_GROUP):
             inputs = self._laid_out(group)
-            sequences = inputs.together if isinstance(inputs, Joint) else inputs
             runs = [
                 self.run(HeadInput([], texts=part)).float().cpu().numpy()
                 for part in inputs.parts(ROWS_PER_RUN)
             ]
             found += best_spans(
-                sequences,
+                _as_read(inputs),
                 np.concatenate(runs).astype(np.float64),
                 [text for _, text in group],
                 max_pieces=self.max_pieces,
@@ -304,6 +298,11 @@ class QaTask(Task):
         found = [few[0] for few in self.answers([(q.question, text) for q, text in asked])]
         right = [self._is_right(q, a.text) for (q, _), a in zip(asked, found, strict=True)]
         return np.array([a.score for a in found]), np.array(right, dtype=bool)
+
+
+def _as_read(inputs: Sequences | Joint) -> Sequences:
+    """The layout that start and end are scored on."""
+    return inputs.together if isinstance(inputs, Joint) else inputs
 
 
 def _best_text(spans: Spans, text: str) -> str:
