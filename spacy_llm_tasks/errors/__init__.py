@@ -1,0 +1,45 @@
+"""Every error message of the package, under a code that never changes its meaning.
+
+A message says what was found, what was expected and what to do next. Each room has a file of its
+own here, and a hundred of codes: 1xx nn and weights, 2xx tokenization, 3xx corpora and scoring, 4xx
+layers and pipeline, 5xx training, the command line and benchmarks, 6xx search, 7xx pretraining.
+"""
+
+from .bench import BenchErrors
+from .corpora import CorporaErrors, CorporaWarnings
+from .nn import NnErrors
+from .pipeline import PipelineErrors, PipelineWarnings
+from .pretraining import PretrainingErrors
+from .search import SearchErrors, SearchWarnings
+from .tokenization import TokenizationErrors
+from .training import TrainingErrors, TrainingWarnings
+
+
+class _WithCodes(type):
+    def __getattribute__(cls, code: str) -> str:
+        message = super().__getattribute__(code)
+        return message if code.startswith("__") else f"[{code}] {message}"
+
+
+class Errors(
+    NnErrors,
+    TokenizationErrors,
+    CorporaErrors,
+    PipelineErrors,
+    TrainingErrors,
+    BenchErrors,
+    SearchErrors,
+    PretrainingErrors,
+    metaclass=_WithCodes,
+):
+    """`Errors.E101` is the message with its code in front, for `format`."""
+
+
+class Warnings(
+    CorporaWarnings,
+    PipelineWarnings,
+    TrainingWarnings,
+    SearchWarnings,
+    metaclass=_WithCodes,
+):
+    """`Warnings.W301` is the message with its code in front, for `format`."""
