@@ -36,7 +36,7 @@ BELOW = {
     "search": {"annotations"},
     "pipeline": {"annotations", "layers", "scoring", "nn", "tokenization", "weights"},
 }
-ROOT_MODULES = {"errors"}
+ROOT_MODULES = {"errors", "files", "interrupts", "randomness"}
 MAY_IMPORT_TRANSFORMERS = {"layers/trf_data.py"}
 NO_TASK = {
     "groups",

@@ -22,17 +22,23 @@ from . import (  # noqa: E402
     bench,
     calibrate,
     convert,
+    corpus,
     evaluate,
     info,
+    pretrain,
     render,
     report,
     search,
+    tokenizer,
     train,
     weights,
 )
 
 app.add_typer(weights.app, name="weights")
 app.command("convert")(convert.command)
+app.command("corpus")(corpus.command)
+app.add_typer(tokenizer.app, name="tokenizer")
+app.command("pretrain", context_settings=pretrain.CONTEXT)(pretrain.command)
 app.command("train", context_settings=train.CONTEXT)(train.command)
 app.command("calibrate")(calibrate.command)
 app.command("evaluate", context_settings=evaluate.CONTEXT)(evaluate.command)

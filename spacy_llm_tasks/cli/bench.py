@@ -25,6 +25,15 @@ class Kind(str, Enum):
     mix = "mix"
 
 
+class Size(str, Enum):
+    """The sizes of models to pretrain."""
+
+    tiny = "tiny"
+    mini = "mini"
+    small = "small"
+    base = "base"
+
+
 class Format(str, Enum):
     """How to print a report."""
 
@@ -217,3 +226,129 @@ def weights_check(
 
     score, n_pairs = similarity_score(weights, pairs)
     typer.echo(f"Spearman {score:.4f} on {n_pairs} pairs of {pairs}")
+
+
+Corpus = Annotated[
+    str,
+    typer.Option(help="Files, folders or patterns of text; pydoc: is what comes with Python."),
+]
+Cache = Annotated[Path, typer.Option(help="Folder for the corpus, its tokenizer and its pieces.")]
+ModelSize = Annotated[Size, typer.Option(help="Blocks and width: 4 x 128 to 12 x 768.")]
+Length = Annotated[int, typer.Option(min=8, help="Pieces of a sequence.")]
+Batch = Annotated[int, typer.Option(min=1, help="Sequences of a step.")]
+Vocabulary = Annotated[int, typer.Option(min=300, help="Pieces of the tokenizer.")]
+Dropout = Annotated[
+    float, typer.Option(min=0.0, max=0.9, help="Of the plain model; 0.1 is BERT's.")
+]
+
+
+@app.command("pretraining")
+@friendly()
+def pretraining(
+    corpus: Corpus = "pydoc:",
+    sides: Annotated[
+        str,
+        typer.Option(
+            help="What to time: plain, plain-tuned, ours-fp32, ours-bf16, ours-muon, ours-compiled."
+        ),
+    ] = "plain,plain-tuned,ours-fp32,ours-bf16,ours-muon",
+    size: ModelSize = Size.mini,
+    length: Length = 128,
+    batch: Batch = 32,
+    vocabulary: Vocabulary = 8192,
+    dropout: Dropout = 0.1,
+    rounds: Annotated[int, typer.Option(min=1, help="Measured rounds of each side.")] = 5,
+    steps: Annotated[int, typer.Option(min=1, help="Steps in a round.")] = 2,
+    format: Annotated[Format, typer.Option(help="A readable table or one JSON object.")] = (
+        Format.table
+    ),
+    cache: Cache = Path("benchmarks/cache/pretraining"),
+    threads: Threads = 1,
+    seed: Annotated[int, typer.Option(help="Seeds weights, order and masks.")] = 0,
+) -> None:
+    """Measure pieces per second of masked-LM training, against a loop as in run_mlm, turn about.
+
+    plain is BERT of transformers in float32; plain-tuned has bfloat16, fused AdamW and an allocator
+    that keeps its memory, as ours have. All are of one size, without padding, 15 % hidden. The
+    share of the peak is of the float32 products that this machine does in the same rounds.
+    """
+    import json
+
+    from ..bench import pretraining as bench
+    from ..bench.material import prepare_material
+    from ..bench.pretraining_sides import Job
+
+    chosen = _names(sides, "sides")
+    bench.check(chosen)
+    prepare_material(cache, _names(corpus, "corpus"), vocabulary=vocabulary, say=_say)
+    job = Job(cache, size.value, length, batch, dropout, threads, seed)
+    found = bench.report(job, chosen, rounds=rounds, steps=steps, say=_say)
+    typer.echo(json.dumps(found, indent=2) if format is Format.json else bench.render(found))
+
+
+@app.command("pretraining-loss")
+@friendly()
+def pretraining_loss(
+    corpus: Corpus = "pydoc:",
+    minutes: Annotated[float, typer.Option(min=0.01, help="Of each run.")] = 5.0,
+    sides: Annotated[str, typer.Option(help="Which sides to run: 'ours', 'plain' or both.")] = (
+        "ours,plain"
+    ),
+    rates: Annotated[
+        str,
+        typer.Option(
+            help="Learning rates of the plain side; while the highest of several is the best, "
+            "twice that is tried as well. Ours keeps that of its recipe."
+        ),
+    ] = "5e-4,1e-3",
+    size: ModelSize = Size.mini,
+    length: Length = 128,
+    batch: Batch = 32,
+    vocabulary: Vocabulary = 8192,
+    dropout: Dropout = 0.1,
+    results: Annotated[
+        Path, typer.Option(help="Folder of the result files, one JSON a run.")
+    ] = Path("benchmarks/results/pretraining"),
+    format: Annotated[Format, typer.Option(help="A readable table or one JSON object.")] = (
+        Format.table
+    ),
+    cache: Cache = Path("benchmarks/cache/pretraining"),
+    threads: Threads = 1,
+    seed: Annotated[int, typer.Option(help="Seeds weights, order and masks.")] = 0,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the table of what is there; train nothing.")
+    ] = False,
+) -> None:
+    """Train for some minutes, our recipe and BERT as in run_mlm, and compare the held-out loss.
+
+    Every run is alone for its minutes: leave the machine to it. A finished run is kept as a JSON
+    file and not repeated, so the command can be stopped and called again.
+    """
+    import json
+
+    from ..bench import pretraining_loss as bench
+    from ..bench.material import prepare_material
+
+    paths = _names(corpus, "corpus")
+    job = bench.Job(
+        material=cache,
+        paths=tuple(paths),
+        results=results,
+        minutes=minutes,
+        sides=tuple(_names(sides, "sides")),
+        rates=tuple(_numbers(rates, "rates", float)),
+        size=size.value,
+        length=length,
+        batch=batch,
+        dropout=dropout,
+        threads=threads,
+        seed=seed,
+    )
+    prepare_material(cache, paths, vocabulary=vocabulary, say=_say)
+    found = bench.collect(job) if show else list(bench.execute(job, _say))
+    as_json = format is Format.json
+    typer.echo(json.dumps(bench.as_rows(found), indent=2) if as_json else bench.render(found))
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

@@ -41,8 +41,8 @@ def command(
     use_device(gpu_id)
     import spacy
 
+    from ..files import whole_folder, write_json
     from ..training.calibrate import calibrate_pipeline
-    from ..training.files import whole_folder, write_json
     from .evaluate import read_examples
 
     nlp = spacy.load(pipeline)

@@ -69,7 +69,7 @@ def command(
     )
     echo_scores(scores)
     if output is not None:
-        from ..training.files import write_json
+        from ..files import write_json
 
         write_json(output, scores)
         typer.echo(f"\nSaved to {output}")

@@ -57,8 +57,8 @@ def command(
         DocBin(docs=nlp.pipe(texts), store_user_data=True).to_disk("found.spacy")
     """
     from ..errors import Errors
+    from ..files import write_text
     from ..render import page, relations
-    from ..training.files import write_text
 
     if format == "auto":
         format = "svg" if output is not None and output.suffix.lower() == ".svg" else "html"

@@ -69,7 +69,7 @@ def command(
     if output is None:
         typer.echo(page, nl=False)
     else:
-        from ..training.files import write_text
+        from ..files import write_text
 
         write_text(output, page)
         typer.echo(f"Saved the scores of {', '.join(files)} to {output}")

@@ -106,8 +106,8 @@ def train_config(
     from spacy.training.initialize import init_nlp
     from thinc.api import ConfigValidationError
 
+    from ..interrupts import TrainingStopped
     from ..training.config_check import explain, read_config
-    from ..training.interrupts import TrainingStopped
     from ..training.loop import train
     from ..training.single import reduce_config
 
@@ -158,8 +158,8 @@ def calibrate_best(path: Path) -> None:
     import spacy
     from spacy.util import resolve_dot_names
 
+    from ..files import whole_folder
     from ..training.calibrate import calibrate_pipeline
-    from ..training.files import whole_folder
 
     nlp = spacy.load(path)
     _say(f"Calibrating {', '.join(can_be_calibrated(nlp))}")

@@ -83,7 +83,9 @@ def export(
     ] = "transformer",
     family: Annotated[
         str | None,
-        typer.Option(help="bert, roberta, electra or distilbert; else the first that fits."),
+        typer.Option(
+            help="bert, roberta, electra, distilbert or modernbert; else the first that fits."
+        ),
     ] = None,
 ) -> None:
     """Write the encoder of a pipeline as a published checkpoint.

@@ -9,7 +9,7 @@ from .bench import BenchErrors
 from .corpora import CorporaErrors, CorporaWarnings
 from .nn import NnErrors
 from .pipeline import PipelineErrors, PipelineWarnings
-from .pretraining import PretrainingErrors
+from .pretraining import PretrainingErrors, PretrainingWarnings
 from .search import SearchErrors, SearchWarnings
 from .tokenization import TokenizationErrors
 from .training import TrainingErrors, TrainingWarnings
@@ -40,6 +40,7 @@ class Warnings(
     PipelineWarnings,
     TrainingWarnings,
     SearchWarnings,
+    PretrainingWarnings,
     metaclass=_WithCodes,
 ):
     """`Warnings.W301` is the message with its code in front, for `format`."""

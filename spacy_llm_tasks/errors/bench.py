@@ -30,3 +30,4 @@ class BenchErrors:
         "The peer of the benchmark task '{task}' is no spaCy config: its runs are made by "
         "benchmarks/peers.py."
     )
+    E591 = "The process of '{name}' failed: {problem}."

@@ -74,7 +74,8 @@ class NnErrors:
     )
     E119 = "{path} describes a model that cannot be used. {error}"
     E120 = (
-        "Unknown family of checkpoints {found!r} (key 'model_type' in config.json). Known: {known}."
+        "Unknown family of {kind} checkpoints {found!r} (key 'model_type' in config.json). "
+        "Known: {known}."
     )
     E121 = (
         "The setting '{key}' of the checkpoint is {found!r}; supported: {expected}. "
@@ -92,6 +93,62 @@ class NnErrors:
     E125 = (
         "Cannot give '{name}' {found} private layers: the encoder has {depth}, and the name of a "
         "component with private layers must not have a dot."
+    )
+    E126 = (
+        "Only pre-norm can leave out the first norm (first_norm = False), but norm_position is "
+        "{found!r}. Set norm_position to 'pre', or leave first_norm out."
+    )
+    E127 = (
+        "Unknown preset {kind!r} of size {size!r}. Kinds: {kinds}. Sizes: {sizes}. "
+        "Correct the name, or give the settings one by one."
+    )
+    E128 = (
+        "The piece table has the shape {found}, but the head was made for {expected}. "
+        "Make the head from the config of the Transformer whose table it is given."
+    )
+    E129 = (
+        "This block {reads}, but was given {found}. Give a memory and its crossing to a decoder "
+        "made with cross=True, and to no other."
+    )
+    E130 = (
+        "There are (pieces, memory rows) {found}, but the crossing describes {expected}. "
+        "Build the crossing from the packings of the same batches."
+    )
+    E131 = (
+        "A crossing needs as many sequences on both sides, but there are {n_queries} of queries "
+        "and {n_memory} of memory. Pair the sequences one to one."
+    )
+    E132 = (
+        "A cache remembers one sequence, but the batch has {found}. "
+        "Decode the sequences one after the other, each with a cache of its own."
+    )
+    E133 = (
+        "The encoder's {name} is {encoder}, but the decoder's is {decoder}. Give both configs the "
+        "same value (n_pieces and embedding_width may differ with share_embeddings=False)."
+    )
+    E134 = (
+        "The setting '{name}' of text generation must be {expected}, but is {found!r}. Correct it."
+    )
+    E135 = (
+        "A prompt of {prompt} pieces and up to {max_new} new ones do not fit into the {limit} "
+        "positions the decoder has learned. Shorten the prompt or lower 'max_new'."
+    )
+    E140 = (
+        "{path} has no head that predicts pieces: there is no '{name}', where a {family} "
+        "checkpoint keeps it. Load the model without its head, or take the checkpoint from which "
+        "the head was not removed."
+    )
+    E141 = (
+        "The setting '{key}' of the checkpoint is {found!r}; supported: {expected!r}. It matters "
+        "in training only: write {expected!r} in its place to use the weights without it."
+    )
+    E142 = (
+        "No family of checkpoints can express this Transformer ({reasons}). Save the pipeline in "
+        "the package's own format."
+    )
+    E143 = (
+        "A {family} checkpoint cannot hold this head that predicts pieces: {found}. "
+        "Save the model without it, or choose another family."
     )
     E180 = "Unknown weights {name!r}. Known are: {known}. See `spacy-llm-tasks weights list`."
     E181 = (

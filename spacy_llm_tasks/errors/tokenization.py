@@ -55,3 +55,24 @@ class TokenizationErrors:
         "The first text of pair {item} takes more than one window, so its second text cannot be "
         "read together with it. Shorten the question."
     )
+    E219 = (
+        "Text {position} to train a tokenizer on is {found}. Expected strings, one for each "
+        "document."
+    )
+    E220 = "The tokenizer's {name} cannot be {found!r}. Choose one of: {known}."
+    E221 = "The tokenizer's {name} must be a whole number of at least 1, but is {value!r}."
+    E222 = "{name!r} cannot be a special piece: {reason}."
+    E223 = (
+        "A vocabulary of {size} pieces is too small for kind {kind!r}: its special pieces and "
+        "characters alone need {least}. Ask for more, usually 8,000 to 50,000."
+    )
+    E224 = (
+        "There is nothing to learn a vocabulary from: {n_texts} texts, in which no character "
+        "occurs {min_frequency} times. Check the inputs, or lower the minimum frequency."
+    )
+    E225 = (
+        "The texts can give {found} pieces at most, but {size} are asked for ({n_texts} texts of "
+        "{n_characters} characters). Set the size to {found} or less, add text, or lower the "
+        "minimum frequency."
+    )
+    E226 = "{path} is a file. Name a folder for the tokenizer: it is made of several files."

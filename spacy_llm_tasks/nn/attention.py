@@ -3,8 +3,7 @@
     Attention(Q, K, V) = softmax(Q Kᵀ / sqrt(D)) V        for each of H heads of width D = W / H
 
 (Vaswani et al. 2017, section 3.2, https://arxiv.org/abs/1706.03762). Queries, keys and values are
-projected for all T rows at once; the softmax runs per group of near-equal lengths (see `packing`),
-by PyTorch's fused kernel, which never stores the (L, L) weights.
+projected for all T rows at once; the softmax runs per group of near-equal lengths (see `packing`).
 
 A causal model sees no key after its query, so that it can be trained to predict the next piece.
 """
@@ -15,10 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .cache import LayerCache
 from .config import TransformerConfig
 from .linear import Linear
-from .packing import Group, Packing
+from .norms import unit_rms
+from .packing import Packing
 from .positions import Alibi, Rotary
+from .softmax_attention import ahead, attend
 
 
 class Attention(nn.Module):
@@ -32,6 +34,7 @@ class Attention(nn.Module):
         super().__init__()
         self.n_heads = config.n_heads
         self.causal = causal
+        self.norm_eps = config.norm_eps if config.qk_norm else None
         self.dropout = nn.Dropout(config.attention_dropout)  # holds the rate for the fused kernel
         self.rotary = None
         self.alibi = None
@@ -43,42 +46,54 @@ class Attention(nn.Module):
         self.qkv = Linear(config.width, 3 * config.width, bias=config.bias)
         self.output = Linear(config.width, config.width, bias=config.bias)
 
-    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+    def forward(self, x: Tensor, packing: Packing, cache: LayerCache | None = None) -> Tensor:
         """Self-attention.
 
         x (Tensor): (T, W) packed rows; spare rows may follow, which belong to no sequence.
         packing (Packing): Which rows belong together.
+        cache (LayerCache | None): Of a causal model that reads one sequence part by part: the rows
+            see those of earlier calls too.
         RETURNS (Tensor): (T, W), with as many spare rows.
         """
         n_rows = packing.n_rows
         heads = self.qkv(x)[:n_rows].view(n_rows, 3, self.n_heads, -1)  # (T, 3, H, D)
-        if self.rotary is not None:
-            turned = self.rotary(heads[:, :2], packing)
-            heads = torch.cat([turned, heads[:, 2:]], dim=1)
+        if self.norm_eps is not None or self.rotary is not None:
+            heads = torch.cat([self._turn(heads[:, :2], packing), heads[:, 2:]], dim=1)
+        if cache is not None:
+            q, k, v = heads.permute(1, 2, 0, 3)[:, None]  # (3, 1, H, t, D)
+            mixed = self._attend(q, *cache.extend(k, v), None)[0]
+            return self.output(F.pad(mixed, (0, 0, 0, len(x) - n_rows)))
         parts = []
         for group, part in zip(packing.groups, packing.split(heads), strict=True):
             q, k, v = part.permute(2, 0, 3, 1, 4)  # (3, n, H, L, D), a view
-            parts.append(self._attend(q, k, v, self._bias(group, q)))
+            parts.append(self._attend(q, k, v, group.mask))
         return self.output(packing.merge(parts, spare=len(x) - n_rows))
 
-    def _bias(self, group: Group, q: Tensor) -> Tensor | None:
-        """What is added to scores (float), or which keys are real (bool): (n or 1, H or 1, L, L).
+    def _turn(self, heads: Tensor, packing: Packing) -> Tensor:
+        """Queries and keys, (T, 2, H, D), to unit length and their position's angle, where asked"""
+        if self.norm_eps is not None:
+            heads = unit_rms(heads, eps=self.norm_eps)
+        return heads if self.rotary is None else self.rotary(heads, packing)
 
-        A causal query never reaches the padding, which comes last, so it needs no mask.
-        """
-        if self.alibi is None:
-            return None if self.causal else group.mask
-        bias = self.alibi(group.length, dtype=q.dtype)[None]
-        if self.causal:
-            ahead = torch.ones_like(bias[0, 0], dtype=torch.bool).triu(1)
-            return bias.masked_fill(ahead, float("-inf"))
-        return bias if group.mask is None else bias.masked_fill(~group.mask, float("-inf"))
-
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        """(n, H, L, D) each -> (n, L, W)"""
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """(n, H, L, D) queries, (n, H, K, D) keys and values -> (n, L, W)"""
         rate = self.dropout.p if self.training else 0.0
-        causal = self.causal and bias is None
-        mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=bias, dropout_p=rate, is_causal=causal
-        )
-        return mixed.transpose(1, 2).flatten(2)
+        if self.alibi is None and self.causal and q.shape[2] == k.shape[2]:
+            # A causal query never reaches the padding, which comes last, so it needs no mask.
+            return attend(q, k, v, causal=True, dropout=rate)
+        return attend(q, k, v, bias=self._bias(q, k.shape[2], mask), dropout=rate)
+
+    def _bias(self, q: Tensor, n_keys: int, mask: Tensor | None) -> Tensor | None:
+        """What is added to scores (float), or which keys are real (bool): (n or 1, H or 1, L, K).
+
+        The queries are the last L of K pieces, all of them unless there is a cache.
+        """
+        n_queries = q.shape[2]
+        later = None
+        if self.causal and n_queries > 1:
+            later = ahead(n_queries, n_keys, device=q.device)
+        if self.alibi is None:
+            return mask if later is None else ~later
+        hidden = later if self.causal else None if mask is None else ~mask
+        bias = self.alibi(n_keys, dtype=q.dtype)[None, :, n_keys - n_queries :]
+        return bias if hidden is None else bias.masked_fill(hidden, float("-inf"))

@@ -14,13 +14,14 @@ from ..errors import Errors
 POSITIONS = ("learned", "sinusoidal", "rope", "alibi")
 NORMS = ("layer", "rms")
 NORM_POSITIONS = ("pre", "post")
-ACTIVATIONS = ("gelu", "relu", "swiglu", "geglu")
+SINUSOIDAL_ORDERS = ("interleaved", "halves")
+ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu", "swiglu", "geglu")
 GATED = ("swiglu", "geglu")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
-    """The shape of an encoder.
+    """The shape of an encoder or a decoder.
 
     n_pieces (int): Size of the sub-word vocabulary.
     width (int): Size of a row, W.
@@ -33,17 +34,26 @@ class TransformerConfig:
     n_segments (int): Size of the segment table (0: none).
     positions (str): "learned", "sinusoidal", "rope" or "alibi".
     position_offset (int): Rows of the learned table before position 0 (RoBERTa: 2).
+    sinusoidal_order (str): Columns of sinusoidal positions: "interleaved" (sine, cosine, sine,
+        ...) or "halves" (all sines, then all cosines, as in Marian).
     norm (str): "layer" or "rms".
     norm_position (str): "post" (x = norm(x + f(x)), as in BERT) or "pre" (x = x + f(norm(x))).
     norm_eps (float): Added to the variance in norms.
-    activation (str): "gelu" (exact, by erf), "relu", or the gated "swiglu" and "geglu".
+    first_norm (bool): Whether the first block's attention has a norm before it. False with
+        pre-norm only, where the embeddings are normalised already (ModernBERT).
+    activation (str): "gelu" (exact, by erf), "gelu_tanh" (its approximation in GPT-2), "relu",
+        "silu" (also called swish), or the gated "swiglu" and "geglu".
     bias (bool): Whether linear layers and layer norms have biases.
     embedding_width (int | None): Width of the embedding tables; None: W. Where it differs from W
         a linear layer follows (ELECTRA).
     embedding_norm (bool): Whether the sum of the embeddings is normalised.
+    embedding_scale (float | None): What piece vectors are multiplied with before positions are
+        added (sqrt(W) in Vaswani et al. 2017, section 3.4, and Marian). None: nothing.
     final_norm (bool | None): Whether a norm follows the last block. None: with pre-norm only.
     dropout (float): Rate on embeddings and on what each half-block adds to the residual.
     attention_dropout (float): Rate on attention weights.
+    qk_norm (bool): Whether each head's queries and keys are divided by their root mean square,
+        which bounds the scores (Henry et al. 2020, https://arxiv.org/abs/2010.04245).
     rope_base (float): Base of the rotary frequencies.
     pad_piece (int): Id of the padding piece. Packed batches never hold it; export needs it.
     init_std (float): Standard deviation of initial weights.
@@ -58,16 +68,20 @@ class TransformerConfig:
     n_segments: int = 0
     positions: str = "learned"
     position_offset: int = 0
+    sinusoidal_order: str = "interleaved"
     norm: str = "layer"
     norm_position: str = "post"
     norm_eps: float = 1e-12
+    first_norm: bool = True
     activation: str = "gelu"
     bias: bool = True
     embedding_width: int | None = None
     embedding_norm: bool = True
+    embedding_scale: float | None = None
     final_norm: bool | None = None
     dropout: float = 0.1
     attention_dropout: float = 0.1
+    qk_norm: bool = False
     rope_base: float = 10000.0
     pad_piece: int = 0
     init_std: float = 0.02
@@ -85,6 +99,8 @@ class TransformerConfig:
         if self.final_norm is None:
             object.__setattr__(self, "final_norm", self.norm_position == "pre")
         self._check_heads()
+        if not self.first_norm and self.norm_position != "pre":
+            raise ValueError(Errors.E126.format(found=self.norm_position))
 
     @property
     def head_width(self) -> int:
@@ -130,6 +146,7 @@ class TransformerConfig:
             if getattr(self, name) is not None:
                 _check_int(name, getattr(self, name), least=1)
         _check_choice("positions", self.positions, POSITIONS)
+        _check_choice("sinusoidal_order", self.sinusoidal_order, SINUSOIDAL_ORDERS)
         _check_choice("norm", self.norm, NORMS)
         _check_choice("norm_position", self.norm_position, NORM_POSITIONS)
         _check_choice("activation", self.activation, ACTIVATIONS)
@@ -138,7 +155,9 @@ class TransformerConfig:
         for name in ("norm_eps", "init_std"):
             _check_float(name, getattr(self, name), least=0.0, below=float("inf"))
         _check_float("rope_base", self.rope_base, least=1.0, below=float("inf"))
-        for name in ("bias", "embedding_norm"):
+        if self.embedding_scale is not None:
+            _check_float("embedding_scale", self.embedding_scale, least=0.0, below=float("inf"))
+        for name in ("bias", "embedding_norm", "first_norm", "qk_norm"):
             _check_choice(name, getattr(self, name), (True, False))
         _check_choice("final_norm", self.final_norm, (True, False, None))
 

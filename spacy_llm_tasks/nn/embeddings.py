@@ -26,6 +26,7 @@ class Embeddings(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width = config.embedding_width or config.width
+        self.scale = config.embedding_scale
         self.pieces = nn.Embedding(config.n_pieces, width)
         self.positions = _make_positions(config, width)
         self.segments = nn.Embedding(config.n_segments, width) if config.n_segments else None
@@ -44,7 +45,19 @@ class Embeddings(nn.Module):
         RETURNS (Tensor): (T, W).
         RAISES (ValueError): Segments for a model without them, or a sequence that is too long.
         """
+        hidden = self.before_projection(pieces, packing, segments=segments)
+        return hidden if self.project is None else self.project(hidden)
+
+    def before_projection(
+        self, pieces: Tensor, packing: Packing, *, segments: Tensor | None = None
+    ) -> Tensor:
+        """The same at the width of the tables, E, for a model of another width that shares them.
+
+        RETURNS (Tensor): (T, E).
+        """
         hidden = self.pieces(pieces)
+        if self.scale is not None:
+            hidden = hidden * self.scale
         if self.positions is not None:
             hidden = hidden + self.positions(packing)
         if self.segments is not None:
@@ -55,8 +68,7 @@ class Embeddings(nn.Module):
             raise ValueError(Errors.E109)
         if self.norm is not None:
             hidden = self.norm(hidden)
-        hidden = self.dropout(hidden)
-        return hidden if self.project is None else self.project(hidden)
+        return self.dropout(hidden)
 
 
 def _make_positions(config: TransformerConfig, width: int) -> nn.Module | None:
@@ -64,5 +76,5 @@ def _make_positions(config: TransformerConfig, width: int) -> nn.Module | None:
     if config.positions == "learned":
         return LearnedPositions(config.max_length, width, offset=config.position_offset)
     if config.positions == "sinusoidal":
-        return SinusoidalPositions(width)
+        return SinusoidalPositions(width, order=config.sinusoidal_order)
     return None

@@ -1,7 +1,8 @@
 """The feed-forward network: each row on its own through a wider layer and back.
 
 Plain (Vaswani et al. 2017, section 3.3, https://arxiv.org/abs/1706.03762):
-    FFN(x) = act(x Uᵀ) Dᵀ                with act = GELU (https://arxiv.org/abs/1606.08415) or ReLU
+    FFN(x) = act(x Uᵀ) Dᵀ                with act = GELU (https://arxiv.org/abs/1606.08415; exact or
+                                         by tanh), ReLU or SiLU
 Gated (Shazeer 2020, https://arxiv.org/abs/2002.05202):
     FFN(x) = (act(x Gᵀ) * x Uᵀ) Dᵀ       with act = SiLU ("swiglu") or GELU ("geglu")
 
@@ -13,8 +14,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .config import TransformerConfig
+from .config import GATED, TransformerConfig
 from .linear import Linear
+
+# The activation that a gate goes through.
+GATE_OF = {"swiglu": "silu", "geglu": "gelu"}
 
 
 class FeedForward(nn.Module):
@@ -38,7 +42,22 @@ class FeedForward(nn.Module):
         """(T, W) -> (T, F)"""
         if self.activation == "gelu":
             return self.up.gelu(x)
-        if self.activation == "relu":
-            return F.relu(self.up(x))
-        gate, value = self.up(x).chunk(2, dim=-1)
-        return (F.silu(gate) if self.activation == "swiglu" else F.gelu(gate)) * value
+        inner = self.up(x)
+        if self.activation not in GATED:
+            return bend(inner, self.activation)
+        gate, value = inner.chunk(2, dim=-1)
+        return bend(gate, GATE_OF[self.activation]) * value
+
+
+def bend(x: Tensor, activation: str) -> Tensor:
+    """Apply an activation that has no gate.
+
+    x (Tensor): Of any shape.
+    activation (str): "gelu", "gelu_tanh", "relu" or "silu".
+    RETURNS (Tensor): Of the same shape.
+    """
+    if activation == "relu":
+        return F.relu(x)
+    if activation == "silu":
+        return F.silu(x)
+    return F.gelu(x, approximate="tanh" if activation == "gelu_tanh" else "none")

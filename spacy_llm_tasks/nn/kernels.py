@@ -78,12 +78,23 @@ def n_rows_for(n: int, device: torch.device) -> int:
     n (int): T, the rows it has.
     device (torch.device): Where it is.
     RETURNS (int): At least T and at most 7 more, or a sixteenth of T more, or 63 more; on a CPU.
-        Other devices have no shapes to learn.
+        Other devices have no shapes to learn, and a single row, of which text generation has many,
+        is a shape of its own.
     """
-    if device.type != "cpu":
+    if device.type != "cpu" or n == 1:
         return n
     step = min(64, max(8, 2 ** max(0, n.bit_length() - 5)))
     return -(-n // step) * step
+
+
+def with_spare_rows(rows: Tensor) -> Tensor:
+    """Fill a packed batch up with rows of zeros.
+
+    rows (Tensor): (T, W)
+    RETURNS (Tensor): (n_rows_for(T), W)
+    """
+    spare = n_rows_for(len(rows), rows.device) - len(rows)
+    return F.pad(rows, (0, 0, 0, spare)) if spare else rows
 
 
 def use(name: str | None) -> None:

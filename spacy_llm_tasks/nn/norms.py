@@ -42,3 +42,13 @@ def make_norm(config: TransformerConfig, width: int | None = None) -> nn.Module:
     if config.norm == "rms":
         return RMSNorm(size, eps=config.norm_eps)
     return nn.LayerNorm(size, eps=config.norm_eps, bias=config.bias)
+
+
+def unit_rms(x: Tensor, *, eps: float) -> Tensor:
+    """RMSNorm without a weight: every row gets a root mean square of 1.
+
+    x (Tensor): (..., D)
+    eps (float): Added to the mean square.
+    RETURNS (Tensor): (..., D)
+    """
+    return F.rms_norm(x, x.shape[-1:], eps=eps)

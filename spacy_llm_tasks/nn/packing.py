@@ -114,22 +114,39 @@ class Packing:
         RAISES (ValueError): A length is below 1 or no whole number.
         """
         sizes = _checked(lengths)
-        starts = np.cumsum(sizes) - sizes
-        positions = _ranges(sizes)
         by_length = _group_order(sizes)
-        order = None if by_length is None else _rows_of(starts, sizes, by_length)
-        inverse = None if order is None else np.argsort(order)
         sequences = np.arange(len(sizes)) if by_length is None else by_length
-        packing = cls(
+        packing = cls._arrange(sizes, _cut(sequences, sizes))
+        return packing if device is None else packing.to(device)
+
+    @classmethod
+    def from_groups(
+        cls, lengths: Sequence[int] | np.ndarray, groups: Sequence[np.ndarray]
+    ) -> Packing:
+        """Describe a batch whose groups are chosen by the caller.
+
+        lengths (Sequence[int]): (B,) pieces of each sequence, at least 1 each.
+        groups (Sequence[ndarray]): The sequences of each group; each sequence in one of them.
+        RETURNS (Packing): The packing, on the CPU.
+        RAISES (ValueError): A length is below 1 or no whole number.
+        """
+        return cls._arrange(_checked(lengths), groups)
+
+    @classmethod
+    def _arrange(cls, sizes: np.ndarray, groups: Sequence[np.ndarray]) -> Packing:
+        starts = np.cumsum(sizes) - sizes
+        sequences = np.concatenate([*groups, np.zeros(0, dtype=np.int64)])
+        moved = bool((np.diff(sequences) < 0).any())
+        order = _rows_of(starts, sizes, sequences) if moved else None
+        return cls(
             lengths=torch.from_numpy(sizes),
             starts=torch.from_numpy(starts),
-            positions=torch.from_numpy(positions),
-            groups=tuple(_make_group(part, sizes[part]) for part in _cut(sequences, sizes)),
+            positions=torch.from_numpy(_ranges(sizes)),
+            groups=tuple(_make_group(group, sizes[group]) for group in groups),
             order=None if order is None else torch.from_numpy(order),
-            inverse=None if inverse is None else torch.from_numpy(inverse),
+            inverse=None if order is None else torch.from_numpy(np.argsort(order)),
             max_length=int(sizes.max(initial=0)),
         )
-        return packing if device is None else packing.to(device)
 
     @property
     def n_rows(self) -> int:
@@ -161,6 +178,12 @@ class Packing:
         if spare:
             unpadded.append(unpadded[0].new_zeros((spare, *unpadded[0].shape[1:])))
         return unpadded[0] if len(unpadded) == 1 else torch.cat(unpadded)
+
+    def after(self, n: int) -> Packing:
+        """RETURNS (Packing): The same packing of pieces that follow n others of their sequence."""
+        if not n:
+            return self
+        return replace(self, positions=self.positions + n, max_length=self.max_length + n)
 
     def to(self, device: torch.device | str) -> Packing:
         """RETURNS (Packing): The same packing with its tensors on another device."""

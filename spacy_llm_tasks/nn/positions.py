@@ -44,24 +44,29 @@ class LearnedPositions(nn.Embedding):
 
 
 class SinusoidalPositions(nn.Module):
-    """Fixed waves: sin in the even columns, cos in the odd ones, of position / 10000^(2i/width).
+    """Fixed waves: sin and cos of position / 10000^(2i/width), i from 0 to width / 2.
 
     width (int): Size of a vector.
+    order (str): "interleaved" puts sines in the even columns and cosines in the odd ones, as the
+        paper does; "halves" all sines before all cosines, as Marian does.
     """
 
     frequencies: Tensor
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, order: str = "interleaved") -> None:
         super().__init__()
         self.width = width
+        self.order = order
         frequencies = inverse_frequencies(width, base=10000.0)
         self.register_buffer("frequencies", frequencies, persistent=False)
 
     def forward(self, packing: Packing) -> Tensor:
         """RETURNS (Tensor): (T, width)."""
         angles = packing.positions[:, None] * self.frequencies  # (T, ceil(width / 2))
-        waves = torch.stack([angles.sin(), angles.cos()], dim=-1)
-        return waves.flatten(1)[:, : self.width]
+        parts = [angles.sin(), angles.cos()]
+        if self.order == "halves":
+            return torch.cat(parts, dim=1)[:, : self.width]
+        return torch.stack(parts, dim=-1).flatten(1)[:, : self.width]
 
 
 class Rotary(nn.Module):

@@ -22,7 +22,8 @@ from ..nn.config import TransformerConfig
 from ..tokenization.tokenizer import PieceTokenizer
 from ..weights.checkpoint import save_encoder
 from ..weights.checksum import sha256_of
-from ..weights.families import FAMILIES
+from ..weights.families import family_for
+from ..weights.family import Boundaries
 
 CONFIG, TOKENIZER, WEIGHTS = "encoder.json", "tokenizer.json", "model.safetensors"
 CHECKSUM, BRANCHES = "weights_sha256", "branches"  # keys of encoder.json
@@ -84,18 +85,19 @@ def export_checkpoint(model: Model, path: str | Path, *, family: str | None = No
 
     model (Model): The encoder layer.
     path (str / Path): The folder, made if it does not exist.
-    family (str): "bert", "roberta", "electra" or "distilbert"; None takes the first that can
-        express the encoder.
-    RAISES (ValueError): if the layer has no weights yet, or the family cannot express it.
+    family (str): "bert", "roberta", "electra", "distilbert" or "modernbert"; None takes the first
+        that can express the encoder.
+    RAISES (ValueError): if the layer has no weights yet, or no family can express it, or not that
+        one.
     """
     shim = shim_of(model)
     encoder: Any = shim.module
-    for name in (family,) if family else FAMILIES:
-        try:
-            save_encoder(path, encoder.transformer, family=name)
-            break
-        except ValueError:
-            if name in (family, list(FAMILIES)[-1]):
-                raise
+    ids = None if shim.tokenizer is None else shim.tokenizer.special
+    save_encoder(
+        path,
+        encoder.transformer,
+        family=family or family_for(encoder.transformer.config),
+        boundaries=None if ids is None else Boundaries(start=ids.cls, end=ids.sep),
+    )
     if shim.tokenizer is not None:
         shim.tokenizer.to_folder(path)

@@ -59,14 +59,14 @@ def read_folder(folder: Path) -> tuple[Tokenizer, dict[str, str], dict[str, Any]
         raise FileNotFoundError(Errors.E201.format(folder=folder))
     names = _special_names(tokenizer, declared)
     missing = [role for role in ("cls", "sep", "pad") if role not in names]
-    if isinstance(tokenizer.model, models.WordPiece) and "unk" not in names:
+    if isinstance(tokenizer.model, (models.WordPiece, models.Unigram)) and "unk" not in names:
         missing.append("unk")
     if missing:
         keys = ", ".join(f"{role}_token" for role in missing)
         raise ValueError(Errors.E204.format(path=source, keys=keys))
     _mark_special(tokenizer, names, declared)
     if not whole.is_file():
-        tokenizer.post_processor = _post_processor(tokenizer, names)
+        tokenizer.post_processor = post_processor(tokenizer, names)
     return tokenizer, names, settings
 
 
@@ -169,9 +169,14 @@ def _byte_bpe(vocab: Path, merges: Path, settings: dict[str, Any]) -> Tokenizer:
     return tokenizer
 
 
-def _post_processor(tokenizer: Tokenizer, names: dict[str, str]) -> Any:
+def post_processor(tokenizer: Tokenizer, names: dict[str, str]) -> Any:
     """The frame of special pieces that `transformers` puts around a text. We frame windows of
-    pieces ourselves; it is stored so that an exported checkpoint works there."""
+    pieces ourselves; it is stored so that an exported checkpoint works there.
+
+    tokenizer (Tokenizer): the tokenizer that gets it.
+    names (dict): its special pieces by role.
+    RETURNS (PostProcessor): RoBERTa's frame for byte-level BPE, else BERT's.
+    """
     cls, sep = names["cls"], names["sep"]
     ids = {name: tokenizer.token_to_id(name) for name in (cls, sep)}
     if isinstance(tokenizer.model, models.BPE):

@@ -8,22 +8,24 @@ pretrained model does worse on pieces it has not seen in training.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer
 
 from ..errors import Errors
+from .blanks import BLANKS, SPACE, without_blanks
 from .files import read_folder, tokenizer_from_state
-from .pieces import Ints1d, Pieces, SpecialPieces, bounds_of
+from .pieces import Pieces, SpecialPieces
+from .surrogates import without_surrogates
 
-_SURROGATES = {code: 0xFFFD for code in range(0xD800, 0xE000)}
 # What is kept of a tokenizer_config.json: settings, and no paths of somebody else's machine.
 _KEPT_SETTINGS = (
     "add_prefix_space",
+    "additional_special_tokens",
     "clean_up_tokenization_spaces",
     "do_lower_case",
     "model_max_length",
@@ -36,17 +38,21 @@ _KEPT_SETTINGS = (
 class PieceTokenizer:
     """Cut texts into pieces, with character offsets.
 
-    Made by `from_folder` or `from_bytes`. Texts are never truncated or padded, and no special
-    pieces are added around them; a text that spells out a special piece ("[SEP]") has that piece,
-    as in `transformers`.
+    Made by `from_folder`, `from_bytes` or `train_tokenizer`. Texts are never truncated or padded,
+    and no special pieces are added around them; a text that spells out a special piece ("[SEP]")
+    has that piece, as in `transformers`.
 
+    kind (str): "wordpiece", "bpe", "unigram" or "wordlevel".
     n_pieces (int): rows that a model's piece table needs, one more than the highest id.
     special (SpecialPieces): ids of the special pieces.
+    others (tuple of int): ids of further pieces that stand for no text, such as placeholders.
     n_between (int): separators that stand between the two texts of a pair.
     """
 
+    kind: str
     n_pieces: int
     special: SpecialPieces
+    others: tuple[int, ...]
     n_between: int
 
     def __init__(
@@ -71,7 +77,10 @@ class PieceTokenizer:
         )
         # A pair has these, one piece that opens it and one that closes it.
         self.n_between = max(1, tokenizer.num_special_tokens_to_add(is_pair=True) - 2)
-        self._is_wordpiece = isinstance(self._tokenizer.model, models.WordPiece)
+        self.kind = type(self._tokenizer.model).__name__.lower()
+        # WordPiece drops blanks before it cuts. Byte-level pieces may hold the space before a word;
+        # pieces of Unigram stand for any blank as "\u2581".
+        self._blanks = {"wordpiece": None, "unigram": BLANKS}.get(self.kind, SPACE)
         vocab = self._tokenizer.get_vocab(with_added_tokens=True)
         missing = [
             role
@@ -83,6 +92,9 @@ class PieceTokenizer:
             raise ValueError(Errors.E204.format(path="this tokenizer", keys=keys))
         self.n_pieces = max(vocab.values()) + 1
         self.special = SpecialPieces(**{role: vocab[name] for role, name in names.items()})
+        added = self._tokenizer.get_added_tokens_decoder()
+        roles = {vocab[name] for name in names.values()}
+        self.others = tuple(i for i in sorted(added) if added[i].special and i not in roles)
 
     @classmethod
     def from_folder(cls, path: str | Path) -> "PieceTokenizer":
@@ -150,8 +162,8 @@ class PieceTokenizer:
         """Cut texts into pieces, all texts at once and on several cores.
 
         Nothing is truncated, padded or added. Lone surrogates, which no encoding of the text can
-        hold, are read as U+FFFD. Offsets leave out the spaces that a byte-level vocabulary keeps in
-        its pieces, so a piece that is nothing but spaces is empty.
+        hold, are read as U+FFFD. Offsets leave out the spaces that byte-level and Unigram
+        vocabularies keep in their pieces, so a piece that is nothing but spaces is empty.
 
         texts (sequence of str): B texts.
         RETURNS (Pieces): their pieces.
@@ -168,7 +180,7 @@ class PieceTokenizer:
                 if not isinstance(text, str):
                     found = type(text).__name__
                     raise ValueError(Errors.E206.format(position=position, found=found)) from None
-            batch = [text.translate(_SURROGATES) for text in batch]
+            batch = [without_surrogates(text) for text in batch]
             encodings = self._tokenizer.encode_batch(batch, add_special_tokens=False)
         lengths = np.fromiter(map(len, encodings), dtype=np.int64, count=len(encodings))
         total = int(lengths.sum())
@@ -183,9 +195,26 @@ class PieceTokenizer:
             count=2 * total,
         ).reshape(total, 2)
         starts, ends = offsets[:, 0].copy(), offsets[:, 1].copy()
-        if not self._is_wordpiece:
-            starts, ends = _without_spaces(batch, starts, ends, lengths)
+        if self._blanks is not None:
+            starts, ends = without_blanks(batch, starts, ends, lengths, blanks=self._blanks)
         return Pieces(ids=ids, starts=starts, ends=ends, lengths=lengths)
+
+    def spell(self, ids: Iterable[int]) -> list[str]:
+        """Name pieces as the vocabulary writes them ("##ing", "\u0120the", "\u2581the").
+
+        ids (iterable of int): piece ids.
+        RETURNS (list of str): a name for each; "" for an id that the vocabulary leaves free.
+        """
+        return [self._tokenizer.id_to_token(int(i)) or "" for i in ids]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Put a text together from pieces, special ones left out.
+
+        ids (iterable of int): piece ids.
+        RETURNS (str): the text; what the normalizer dropped (case, accents, for WordPiece also
+            spaces) does not come back.
+        """
+        return self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)
 
     def __reduce__(self) -> tuple[Any, tuple[bytes]]:
         return PieceTokenizer.from_bytes, (self.to_bytes(),)
@@ -205,36 +234,6 @@ class PieceTokenizer:
             if (state.get("post_processor") or {}).get("type") == "RobertaProcessing":
                 found["tokenizer_class"] = "RobertaTokenizer"
         return {**found, **self._settings}
-
-
-def _without_spaces(
-    texts: list[str], starts: Ints1d, ends: Ints1d, lengths: Ints1d
-) -> tuple[Ints1d, Ints1d]:
-    """Trim spaces (U+0020) off both ends of the offsets, vectorised over the batch.
-
-    Byte-level pieces hold the space before a word, which is part of no spaCy token; with it, a
-    piece would also belong to the whitespace token in front. The library's own trimming looks at
-    the piece instead of the text and moves one character too far where it has put a space of its
-    own in front.
-    """
-    codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32)
-    if not len(codes) or not len(starts):
-        return starts, ends
-    is_space = codes == 32
-    places = np.arange(len(codes), dtype=np.int64)
-    # For each character, the first place at or after it without a space, and the end of the last
-    # stretch at or before it without a space.
-    following = np.where(is_space, len(codes), places)
-    following = np.minimum.accumulate(following[::-1])[::-1]
-    preceding = np.maximum.accumulate(np.where(is_space, 0, places + 1))
-    sizes = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-    shift = np.repeat(bounds_of(sizes)[:-1], lengths)
-    filled = np.flatnonzero(ends > starts)
-    first, last = starts + shift, ends + shift
-    new_last = last.copy()
-    first[filled] = np.minimum(following[first[filled]], last[filled])
-    new_last[filled] = np.maximum(preceding[last[filled] - 1], first[filled])
-    return first - shift, new_last - shift
 
 
 _threads_announced = False

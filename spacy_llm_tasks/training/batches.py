@@ -15,7 +15,7 @@ from spacy.training import Example
 from spacy.training.loop import create_train_batches
 
 from ..errors import Errors
-from .randomness import RandomState
+from ..randomness import RandomState
 
 
 class Batches:

@@ -20,8 +20,8 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from ..errors import Errors, Warnings
+from ..files import clean_parts, files_under, whole_folder, write_json
 from ..weights.checksum import sha256_of
-from .files import clean_parts, files_under, whole_folder, write_json
 
 MANIFEST = "manifest.json"
 NUMBERS = "state.json"

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from thinc.api import Config
 
-from .files import sync
+from ..files import sync
 
 ASIDE = ".earlier"
 

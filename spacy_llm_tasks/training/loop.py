@@ -30,13 +30,13 @@ from thinc.api import Config, fix_random_seed, set_gpu_allocator
 from wasabi import Printer
 
 from ..errors import Errors, Warnings
+from ..files import clean_parts, whole_folder
+from ..interrupts import StopSignals, TrainingStopped
+from ..randomness import RandomState, reseed_cupy
 from .batches import Batches
 from .checkpoint import Checkpoint, Checkpoints
-from .files import clean_parts, whole_folder
-from .interrupts import StopSignals, TrainingStopped
 from .log_file import EarlierLog
 from .optimizer_state import optimizer_from_state, optimizer_to_state
-from .randomness import RandomState, reseed_cupy
 from .run import Run
 from .sameness import describe, require_same
 

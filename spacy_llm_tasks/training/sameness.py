@@ -12,8 +12,8 @@ import torch
 from thinc.api import Config
 
 from ..errors import Errors, Warnings
+from ..files import files_under
 from ..weights.checksum import sha256_of
-from .files import files_under
 
 # What the run shows of itself may change, what it computes may not.
 FREE_SECTIONS = ("training.logger.",)

@@ -1,7 +1,21 @@
 """Weights in and out: checkpoint layouts of other libraries, and verified downloads.
 
-families    how BERT, RoBERTa, ELECTRA and DistilBERT name their settings and parameters
-checksum    the sha256 of a file
-checkpoint  a folder with config.json and model.safetensors <-> config and parameters
-download    fetches published weights and checks what it got
+Reading order, from a name in a file to a model:
+
+    places            where one of our parameters lies in a file, and in which form
+    rules             what a config.json must say for us to be able to use it
+    family            how a family names the settings and parameters of one stack of blocks
+    folder            config.json and model.safetensors, read and written with care
+    modernbert        an encoder: ModernBERT
+    families          all encoders: BERT, RoBERTa, ELECTRA, DistilBERT, ModernBERT
+    heads             the head that predicts pieces, in a family's names
+    checkpoint        a folder <-> an encoder, alone or with its head
+    decoders          a folder <-> a decoder: GPT-2
+    seq2seq_families  the encoder-decoders: BART, Marian
+    seq2seq           a folder <-> an encoder-decoder
+
+    checksum          the sha256 of a file
+    published         the weights that can be had by name
+    sources           where they are fetched from
+    download          fetches them and checks what it got
 """

@@ -1,7 +1,7 @@
-"""The checkpoint families we read and write: how each names its settings and its parameters.
+"""The encoders that we read and write.
 
-A published checkpoint is a folder with `config.json` and `model.safetensors`. Families differ in
-names more than in arithmetic: all four here are post-norm encoders with learned positions.
+ModernBERT (see `modernbert`), and four older families, which differ in names more than in
+arithmetic: all are post-norm encoders with learned positions.
 
     bert        Devlin et al. 2019, https://arxiv.org/abs/1810.04805 (MiniLM is one)
     roberta     Liu et al. 2019, https://arxiv.org/abs/1907.11692: positions are counted from the
@@ -9,26 +9,22 @@ names more than in arithmetic: all four here are post-norm encoders with learned
     electra     Clark et al. 2020, https://arxiv.org/abs/2003.10555: embeddings may be narrower
                 than the blocks and are widened by `embeddings_project`
     distilbert  Sanh et al. 2019, https://arxiv.org/abs/1910.01108: no segments, its own names
-
-One record per family, read in both directions. Our fused query-key-value layer stands for three of
-theirs; a tuple of names means: put one under the other.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 from ..errors import Errors
 from ..nn.config import TransformerConfig
+from .family import Family, HeadLayout
+from .modernbert import MODERNBERT
+from .rules import TIED, Rules
 
-Names = tuple[str, ...]
-
-# What all families have in common, in the words of our config.
-COMMON: Mapping[str, Any] = MappingProxyType(
+# What the four older families have in common, in the words of our config.
+POST_NORM: Mapping[str, Any] = MappingProxyType(
     {
         "positions": "learned",
         "norm": "layer",
@@ -38,99 +34,7 @@ COMMON: Mapping[str, Any] = MappingProxyType(
         "final_norm": False,
     }
 )
-ACTIVATIONS = ("gelu", "relu")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """How one family spells a Transformer encoder.
-
-    name (str): Its `model_type`.
-    architecture (str): The class of its bare encoder.
-    prefix (str): What its parameter names start with when the encoder is part of a larger model.
-    settings (Mapping): Our setting -> its key in config.json.
-    defaults (Mapping): What its keys mean where config.json leaves them out.
-    outside (Mapping): Our modules outside the blocks -> its modules.
-    block (str): Name of a block, with `{i}` for its number.
-    inside (Mapping): Our modules inside a block -> its modules.
-    counts_from_padding (bool): Whether position 0 is row pad_token_id + 1 of the position table.
-    """
-
-    name: str
-    architecture: str
-    prefix: str
-    settings: Mapping[str, str]
-    defaults: Mapping[str, Any]
-    outside: Mapping[str, Names]
-    block: str
-    inside: Mapping[str, Names]
-    counts_from_padding: bool = False
-
-    def read_config(self, raw: Mapping[str, Any]) -> TransformerConfig:
-        """Translate the content of config.json.
-
-        raw (Mapping): Its keys and values; missing keys take the family's defaults.
-        RETURNS (TransformerConfig): The same model in our words.
-        RAISES (ValueError): The model does something we do not, or a value is out of range.
-        """
-        values = {**self.defaults, **{key: v for key, v in raw.items() if v is not None}}
-        self._refuse_unsupported(values)
-        ours = {name: values[key] for name, key in self.settings.items()}
-        config = TransformerConfig(**COMMON, **ours)
-        if not self.counts_from_padding:
-            return config
-        offset = config.pad_piece + 1
-        return replace(config, position_offset=offset, max_length=config.max_length - offset)
-
-    def write_config(self, config: TransformerConfig) -> dict[str, Any]:
-        """Translate a config into the content of config.json.
-
-        config (TransformerConfig): The model in our words.
-        RETURNS (dict): Content of config.json.
-        RAISES (ValueError): The family cannot express this model; the settings are named.
-        """
-        values = config.to_dict()
-        values["max_length"] += config.position_offset
-        raw = {key: values[name] for name, key in self.settings.items()}
-        if lost := self._lost(config, raw):
-            found = ", ".join(f"{name} = {getattr(config, name)!r}" for name in lost)
-            raise ValueError(Errors.E122.format(family=self.name, found=found))
-        header = {"architectures": [self.architecture], "model_type": self.name}
-        return {**header, **raw, "torch_dtype": "float32"}
-
-    def parameter_names(self, ours: str) -> Names:
-        """The family's names of one of our parameters.
-
-        ours (str): A name from the encoder's `state_dict`.
-        RETURNS (tuple[str, ...]): Its name; three where ours holds queries, keys and values.
-        """
-        module, _, kind = ours.rpartition(".")
-        if found := re.fullmatch(r"blocks\.(\d+)\.(.+)", module):
-            block = self.block.format(i=found[1])
-            return tuple(f"{block}.{name}.{kind}" for name in self.inside[found[2]])
-        return tuple(f"{name}.{kind}" for name in self.outside[module])
-
-    def _lost(self, config: TransformerConfig, raw: dict[str, Any]) -> list[str]:
-        """The settings that reading `raw` back would not give, or that the family breaks on."""
-        if config.activation not in ACTIVATIONS:
-            return ["activation"]
-        if "n_segments" in self.settings and config.n_segments == 0:
-            return ["n_segments"]
-        read = self.read_config(raw).to_dict()
-        return [name for name, value in config.to_dict().items() if read[name] != value]
-
-    def _refuse_unsupported(self, values: Mapping[str, Any]) -> None:
-        key = self.settings["activation"]
-        if values[key] not in ACTIVATIONS:
-            expected = " or ".join(ACTIVATIONS)
-            raise ValueError(Errors.E121.format(key=key, found=values[key], expected=expected))
-        kind = values.get("position_embedding_type", "absolute")
-        if kind != "absolute":
-            key = "position_embedding_type"
-            raise ValueError(Errors.E121.format(key=key, found=kind, expected="absolute"))
-        if values.get("is_decoder"):
-            raise ValueError(Errors.E121.format(key="is_decoder", found=True, expected="false"))
-
+_RULES = Rules(fixed={"position_embedding_type": "absolute", "is_decoder": False})
 
 _SETTINGS = {
     "n_pieces": "vocab_size",
@@ -185,27 +89,47 @@ BERT = Family(
     name="bert",
     architecture="BertModel",
     prefix="bert.",
+    common=POST_NORM,
     settings=_SETTINGS,
     defaults=_DEFAULTS,
     outside=_OUTSIDE,
     block="encoder.layer.{i}",
     inside=_INSIDE,
+    rules=_RULES,
+    head=HeadLayout(
+        architecture="BertForMaskedLM",
+        modules={
+            "dense": "cls.predictions.transform.dense",
+            "norm": "cls.predictions.transform.LayerNorm",
+        },
+        bias="cls.predictions.bias",
+        rules=Rules(fixed=TIED),
+    ),
 )
 ROBERTA = Family(
     name="roberta",
     architecture="RobertaModel",
     prefix="roberta.",
+    common=POST_NORM,
     settings=_SETTINGS,
     defaults={**_DEFAULTS, "vocab_size": 50265, "pad_token_id": 1},
     outside=_OUTSIDE,
     block="encoder.layer.{i}",
     inside=_INSIDE,
+    rules=_RULES,
     counts_from_padding=True,
+    head=HeadLayout(
+        architecture="RobertaForMaskedLM",
+        modules={"dense": "lm_head.dense", "norm": "lm_head.layer_norm"},
+        bias="lm_head.bias",
+        rules=Rules(fixed={**TIED, "hidden_act": "gelu"}),  # that of its head is always GELU
+    ),
 )
 ELECTRA = Family(
     name="electra",
     architecture="ElectraModel",
     prefix="electra.",
+    common=POST_NORM,
     settings={**_SETTINGS, "embedding_width": "embedding_size"},
     defaults={
         **_DEFAULTS,
@@ -217,11 +141,22 @@ ELECTRA = Family(
     outside={**_OUTSIDE, "embeddings.project": ("embeddings_project",)},
     block="encoder.layer.{i}",
     inside=_INSIDE,
+    rules=_RULES,
+    head=HeadLayout(
+        architecture="ElectraForMaskedLM",
+        modules={
+            "dense": "generator_predictions.dense",
+            "norm": "generator_predictions.LayerNorm",
+        },
+        bias="generator_lm_head.bias",
+        rules=Rules(fixed={**TIED, "hidden_act": "gelu"}),  # that of its head is always GELU
+    ),
 )
 DISTILBERT = Family(
     name="distilbert",
     architecture="DistilBertModel",
     prefix="distilbert.",
+    common=POST_NORM,
     settings={
         "n_pieces": "vocab_size",
         "width": "dim",
@@ -258,18 +193,28 @@ DISTILBERT = Family(
         "feedforward.down": ("ffn.lin2",),
         "feedforward_norm": ("output_layer_norm",),
     },
+    rules=_RULES,
+    head=HeadLayout(
+        architecture="DistilBertForMaskedLM",
+        modules={"dense": "vocab_transform", "norm": "vocab_layer_norm"},
+        bias="vocab_projector.bias",
+        rules=Rules(fixed=TIED),
+    ),
 )
 
-FAMILIES = MappingProxyType({f.name: f for f in (BERT, ROBERTA, ELECTRA, DISTILBERT)})
+FAMILIES = MappingProxyType({f.name: f for f in (BERT, ROBERTA, ELECTRA, DISTILBERT, MODERNBERT)})
 
 
-def get_family(name: Any) -> Family:
-    """Look a family up.
+def family_for(config: TransformerConfig) -> str:
+    """Choose the layout to write an encoder in.
 
-    name (Any): A `model_type`, as found in config.json.
-    RETURNS (Family): Its record.
-    RAISES (ValueError): No such family, with the known ones named.
+    config (TransformerConfig): The encoder's shape.
+    RETURNS (str): The first family that can express it.
+    RAISES (ValueError): None can; what each of them lacks is named.
     """
-    if not isinstance(name, str) or name not in FAMILIES:
-        raise ValueError(Errors.E120.format(found=name, known=", ".join(FAMILIES)))
-    return FAMILIES[name]
+    lost = {name: family.lost(config) for name, family in FAMILIES.items()}
+    for name, settings in lost.items():
+        if not settings:
+            return name
+    reasons = "; ".join(f"{name}: {', '.join(settings)}" for name, settings in lost.items())
+    raise ValueError(Errors.E142.format(reasons=reasons))

@@ -15,7 +15,7 @@ QUICK = ["--training.max_steps", "3", "--training.eval_frequency", "2"]
 
 @pytest.fixture(autouse=True)
 def without_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr("spacy_llm_tasks.training.files.sync", lambda path: None)
+    monkeypatch.setattr("spacy_llm_tasks.files.sync", lambda path: None)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The same Transformer, written the slow and obvious way: one sequence at a time, no shortcuts.
 
-It reads the parameters of a `TransformerEncoder` by name and shares no code with it.
+It reads the parameters of a `TransformerEncoder` or `TransformerDecoder` by name and shares no code
+with them.
 """
 
 import math
@@ -13,29 +14,51 @@ def encode(encoder, sequences, segments=None):
     weights = dict(encoder.named_parameters())
     segments = segments or [torch.zeros_like(pieces) for pieces in sequences]
     pairs = zip(sequences, segments, strict=True)
-    return torch.cat([_encode_one(encoder.config, weights, p, s) for p, s in pairs])
+    return torch.cat([_read(encoder.config, weights, p, s) for p, s in pairs])
 
 
-def _encode_one(config, weights, pieces, segments):
+def decode(decoder, sequences, memories=None):
+    """Sequences of piece ids, each with its memory (S, W) if any -> (T, W)"""
+    # a shared table has its name in the state, but not among the parameters
+    weights = dict(decoder.named_parameters(remove_duplicate=False))
+    memories = memories or [None] * len(sequences)
+    pairs = zip(sequences, memories, strict=True)
+    return torch.cat(
+        [_read(decoder.config, weights, pieces, None, m, causal=True) for pieces, m in pairs]
+    )
+
+
+def _read(config, weights, pieces, segments, memory=None, causal=False):
     length = len(pieces)
     x = weights["embeddings.pieces.weight"][pieces]
+    if config.embedding_scale:
+        x = x * config.embedding_scale
     if config.positions == "learned":
         x = x + weights["embeddings.positions.weight"][config.position_offset :][:length]
     if config.positions == "sinusoidal":
-        x = x + _waves(length, x.shape[1])
+        x = x + _waves(length, x.shape[1], config.sinusoidal_order)
     if config.n_segments:
         x = x + weights["embeddings.segments.weight"][segments]
     if config.embedding_norm:
         x = _norm(config, weights, "embeddings.norm", x)
     if config.embedding_width != config.width:
         x = _linear(weights, "embeddings.project", x)
+    parts = [
+        ("attention", lambda name, y: attention(config, weights, name, y, causal=causal)),
+        ("cross_attention", lambda name, y: _cross_attention(config, weights, name, y, memory)),
+        ("feedforward", lambda name, y: _feedforward(config, weights, name, y)),
+    ]
+    if memory is None:
+        del parts[1]
     for i in range(config.depth):
-        for kind, function in (("attention", _attention), ("feedforward", _feedforward)):
+        for kind, function in parts:
             name = f"blocks.{i}.{kind}"
+            bare = i == 0 and kind == "attention" and not config.first_norm
             if config.norm_position == "pre":
-                x = x + function(config, weights, name, _norm(config, weights, f"{name}_norm", x))
+                y = x if bare else _norm(config, weights, f"{name}_norm", x)
+                x = x + function(name, y)
             else:
-                x = _norm(config, weights, f"{name}_norm", x + function(config, weights, name, x))
+                x = _norm(config, weights, f"{name}_norm", x + function(name, x))
     return _norm(config, weights, "final_norm", x) if config.final_norm else x
 
 
@@ -52,22 +75,43 @@ def _norm(config, weights, name, x):
     return y + weights[f"{name}.bias"] if f"{name}.bias" in weights else y
 
 
-def _attention(config, weights, name, x):
+def attention(config, weights, name, x, causal=False):
     length, size = len(x), config.width // config.n_heads
     qkv = _linear(weights, f"{name}.qkv", x)
+    places = torch.arange(length)
     heads = []
     for h in range(config.n_heads):
         parts = [qkv[:, j * config.width + h * size :][:, :size] for j in range(3)]
         q, k, v = parts
+        if config.qk_norm:
+            q, k = _unit(q, config.norm_eps), _unit(k, config.norm_eps)
         if config.positions == "rope":
             q, k = _turn(q, config.rope_base), _turn(k, config.rope_base)
         scores = q @ k.T / math.sqrt(size)
         if config.positions == "alibi":
             slope = 2 ** (-8 * (h + 1) / config.n_heads)  # for a power of two
-            places = torch.arange(length)
             scores = scores - slope * (places[:, None] - places[None, :]).abs()
+        if causal:
+            scores = torch.where(places[None, :] > places[:, None], -math.inf, scores)
         heads.append(torch.softmax(scores, dim=-1) @ v)
     return _linear(weights, f"{name}.output", torch.cat(heads, dim=1))
+
+
+def _cross_attention(config, weights, name, x, memory):
+    size = config.width // config.n_heads
+    queries, kv = _linear(weights, f"{name}.query", x), _linear(weights, f"{name}.kv", memory)
+    heads = []
+    for h in range(config.n_heads):
+        part = slice(h * size, (h + 1) * size)
+        q, k, v = queries[:, part], kv[:, : config.width][:, part], kv[:, config.width :][:, part]
+        if config.qk_norm:
+            q, k = _unit(q, config.norm_eps), _unit(k, config.norm_eps)
+        heads.append(torch.softmax(q @ k.T / math.sqrt(size), dim=-1) @ v)
+    return _linear(weights, f"{name}.output", torch.cat(heads, dim=1))
+
+
+def _unit(x, eps):
+    return x / torch.sqrt((x * x).mean(-1, keepdim=True) + eps)
 
 
 def _feedforward(config, weights, name, x):
@@ -75,22 +119,37 @@ def _feedforward(config, weights, name, x):
     if config.activation in ("swiglu", "geglu"):
         inner = x.shape[1] // 2
         gate, value = x[:, :inner], x[:, inner:]
-        x = (gate * torch.sigmoid(gate) if config.activation == "swiglu" else _gelu(gate)) * value
+        x = (_silu(gate) if config.activation == "swiglu" else _gelu(gate)) * value
     else:
-        x = _gelu(x) if config.activation == "gelu" else x.clamp(min=0)
+        x = bend(x, config.activation)
     return _linear(weights, f"{name}.down", x)
+
+
+def bend(x, activation):
+    if activation == "gelu_tanh":
+        return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return {"gelu": _gelu, "silu": _silu, "relu": lambda y: y.clamp(min=0)}[activation](x)
 
 
 def _gelu(x):
     return x * 0.5 * (1 + torch.erf(x / math.sqrt(2)))
 
 
-def _waves(length, width):
+def _silu(x):
+    return x * torch.sigmoid(x)
+
+
+def _waves(length, width, order):
     table = torch.zeros(length, width)
     for position in range(length):
         for i in range(width):
-            angle = position / 10000 ** (2 * (i // 2) / width)
-            table[position, i] = math.sin(angle) if i % 2 == 0 else math.cos(angle)
+            if order == "halves":
+                half = -(-width // 2)
+                wave, sine = i % half, i < half
+            else:
+                wave, sine = i // 2, i % 2 == 0
+            angle = position / 10000 ** (2 * wave / width)
+            table[position, i] = math.sin(angle) if sine else math.cos(angle)
     return table
 
 

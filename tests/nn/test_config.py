@@ -50,6 +50,10 @@ def test_is_frozen():
         ("attention_dropout", "0.1"),
         ("norm_eps", float("nan")),
         ("rope_base", 0.5),
+        ("sinusoidal_order", "reversed"),
+        ("embedding_scale", -1.0),
+        ("first_norm", None),
+        ("qk_norm", 1),
     ],
 )
 def test_bad_values_are_named(name, value):
@@ -62,6 +66,20 @@ def test_heads_must_fit():
         TransformerConfig(n_pieces=9, width=10, n_heads=3)
     with pytest.raises(ValueError, match="E104"):
         TransformerConfig(n_pieces=9, width=9, n_heads=3, positions="rope")
+
+
+def test_a_first_norm_is_left_out_with_pre_norm_only():
+    assert not TransformerConfig(n_pieces=9, norm_position="pre", first_norm=False).first_norm
+    with pytest.raises(ValueError, match="E126.*post"):
+        TransformerConfig(n_pieces=9, first_norm=False)
+
+
+def test_configs_of_older_versions_mean_what_they_meant():
+    """What was added later is off where a saved config does not name it."""
+    old = {"n_pieces": 9, "width": 16, "n_heads": 2, "positions": "sinusoidal"}
+    config = TransformerConfig.from_dict(old)
+    assert config.embedding_scale is None and config.first_norm and not config.qk_norm
+    assert config.sinusoidal_order == "interleaved"
 
 
 def test_unknown_and_missing_keys():

@@ -19,6 +19,15 @@ VARIANTS = {
     "modern": {"positions": "rope", "norm_position": "pre", "activation": "geglu", "bias": False},
     "rms": {"positions": "rope", "norm": "rms", "norm_position": "pre", "activation": "swiglu"},
     "alibi": {"positions": "alibi", "norm_position": "pre", "norm_eps": 1e-5},
+    "modernbert": {"positions": "rope", "norm_position": "pre", "first_norm": False},
+    "marian": {
+        "positions": "sinusoidal",
+        "sinusoidal_order": "halves",
+        "activation": "silu",
+        "embedding_scale": 4.0,
+        "embedding_norm": False,
+    },
+    "unit": {"positions": "rope", "qk_norm": True, "activation": "gelu_tanh"},
 }
 
 
@@ -56,7 +65,7 @@ def test_equals_the_naive_reference(name, kernel):
     assert (output.last - expected).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("name", ["bert", "modern", "alibi"])
+@pytest.mark.parametrize("name", ["bert", "modern", "alibi", "modernbert", "marian", "unit"])
 def test_gradients_equal_the_naive_reference(name, kernel):
     encoder = make(**VARIANTS[name])
     sequences = sequences_of(LENGTHS)

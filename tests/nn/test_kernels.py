@@ -170,7 +170,7 @@ def test_without_onednn(monkeypatch):
 def test_few_numbers_of_rows():
     cpu = torch.device("cpu")
     found = [kernels.n_rows_for(n, cpu) for n in range(4097)]
-    assert found[:3] == [0, 8, 8] and found[1000:1002] == [1024, 1024] and found[-1] == 4096
+    assert found[:3] == [0, 1, 8] and found[1000:1002] == [1024, 1024] and found[-1] == 4096
     assert all(n <= m <= n + max(7, min(n / 16, 63)) for n, m in enumerate(found))
-    assert len(set(found)) == 113
+    assert len(set(found)) == 114
     assert kernels.n_rows_for(1001, torch.device("meta")) == 1001

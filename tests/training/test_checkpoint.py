@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from spacy_llm_tasks.files import clean_parts, whole_folder, write_json
 from spacy_llm_tasks.training.checkpoint import Checkpoints, damage
-from spacy_llm_tasks.training.files import clean_parts, whole_folder, write_json
 
 
 def save(checkpoints, step):

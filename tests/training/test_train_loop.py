@@ -16,7 +16,7 @@ from spacy.training.augment import dont_augment
 from spacy.training.loop import train as train_by_spacy
 from toy_training import CONFIG, initialized, weights_of, write_corpora
 
-from spacy_llm_tasks.training.interrupts import TrainingStopped
+from spacy_llm_tasks.interrupts import TrainingStopped
 from spacy_llm_tasks.training.loop import train
 
 STREAM = CONFIG.replace(
@@ -90,7 +90,7 @@ def make_before_to_disk():
 
 @pytest.fixture(autouse=True)
 def without_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr("spacy_llm_tasks.training.files.sync", lambda path: None)
+    monkeypatch.setattr("spacy_llm_tasks.files.sync", lambda path: None)
 
 
 @pytest.fixture(scope="module")

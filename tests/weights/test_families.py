@@ -1,96 +1,33 @@
+"""Encoders of every family give the same rows here and in the library they come from."""
+
 import json
-import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from spacy_llm_tasks.nn import kernels
 from spacy_llm_tasks.nn.config import TransformerConfig
 from spacy_llm_tasks.nn.encoder import TransformerEncoder
-from spacy_llm_tasks.nn.packing import Packing
 from spacy_llm_tasks.weights.checkpoint import load_encoder, read_config, save_encoder
+from spacy_llm_tasks.weights.families import FAMILIES, family_for
+from spacy_llm_tasks.weights.family import Boundaries
 
-LENGTHS = [5, 1, 20, 12, 30, 3]
-SMALL = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "max_position_embeddings": 40,
-    "vocab_size": 60,
-}
-DISTIL = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48}
-SPECIMENS = {
-    "bert": ("Bert", SMALL),
-    "bert-relu": ("Bert", {**SMALL, "hidden_act": "relu", "layer_norm_eps": 1e-6}),
-    "roberta": ("Roberta", {**SMALL, "type_vocab_size": 1}),
-    "roberta-pad": ("Roberta", {**SMALL, "pad_token_id": 4, "bos_token_id": 5, "eos_token_id": 6}),
-    "electra": ("Electra", {**SMALL, "embedding_size": 16}),
-    "electra-square": ("Electra", {**SMALL, "embedding_size": 32}),
-    "distilbert": ("DistilBert", {**DISTIL, "vocab_size": 60, "max_position_embeddings": 40}),
-    "distilbert-waves": (
-        "DistilBert",
-        {**DISTIL, "vocab_size": 60, "max_position_embeddings": 40, "sinusoidal_pos_embds": True},
-    ),
-}
-
-
-def make_reference(name, head=""):
-    """A small randomly initialised model of the other library; weights large enough to matter."""
-    transformers = pytest.importorskip("transformers")
-    family, settings = SPECIMENS[name]
-    torch.manual_seed(0)
-    config = getattr(transformers, f"{family}Config")(**settings)
-    model = getattr(transformers, f"{family}{head or 'Model'}")(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    return model.eval()
-
-
-def saved(model, folder):
-    model.save_pretrained(folder, safe_serialization=True)
-    return folder
-
-
-def load(folder):
-    checkpoint = load_encoder(folder)
-    encoder = TransformerEncoder(checkpoint.config).eval()
-    encoder.load_state_dict(checkpoint.state)
-    return encoder
-
-
-@torch.no_grad()
-def padded_rows(model, sequences):
-    """The other library's last hidden state, padding taken out: (T, W)."""
-    pad = model.config.pad_token_id
-    ids = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=pad)
-    mask = torch.zeros_like(ids)
-    for line, sequence in zip(mask, sequences, strict=True):
-        line[: len(sequence)] = 1
-    hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
-    return hidden[mask.bool()]
-
-
-@torch.no_grad()
-def packed_rows(encoder, sequences):
-    lengths = [len(sequence) for sequence in sequences]
-    return encoder(torch.cat(sequences), Packing.from_lengths(lengths)).last
-
-
-def draw_sequences():
-    generator = torch.Generator().manual_seed(0)
-    return [torch.randint(7, 60, (n,), generator=generator) for n in LENGTHS]
-
-
-@pytest.fixture
-def bert(tmp_path):
-    return saved(make_reference("bert"), tmp_path / "bert")
+from .references import (
+    ENCODERS,
+    changed,
+    difference,
+    draw_sequences,
+    load,
+    make_reference,
+    packed_rows,
+    padded_rows,
+    saved,
+    set_config,
+)
 
 
 @pytest.mark.parametrize("kernel", ["plain", "onednn"])
-@pytest.mark.parametrize("name", SPECIMENS)
+@pytest.mark.parametrize("name", ENCODERS)
 def test_import_gives_the_same_rows(name, kernel, tmp_path):
     if kernel == "onednn" and not kernels.available():
         pytest.skip("this torch has no oneDNN")
@@ -102,22 +39,20 @@ def test_import_gives_the_same_rows(name, kernel, tmp_path):
         ours = packed_rows(encoder, sequences)
     finally:
         kernels.use(None)
-    assert (ours - padded_rows(model, sequences)).abs().max() < 1e-5
+    assert difference(ours, padded_rows(model, sequences)) < 1e-5
 
 
-@pytest.mark.parametrize("name", SPECIMENS)
+@pytest.mark.parametrize("name", ENCODERS)
 def test_export_is_loaded_by_the_other_library(name, tmp_path):
     transformers = pytest.importorskip("transformers")
     model = make_reference(name)
     encoder = load(saved(model, tmp_path / "theirs"))
-    with torch.no_grad():
-        for parameter in encoder.parameters():
-            parameter.mul_(1.1)  # so that it cannot be the file it came from
+    changed(encoder)
     save_encoder(tmp_path / "ours", encoder, family=name.split("-")[0])
     back = transformers.AutoModel.from_pretrained(tmp_path / "ours").eval()
     assert type(back) is type(model)
     sequences = draw_sequences()
-    assert (padded_rows(back, sequences) - packed_rows(encoder, sequences)).abs().max() < 1e-5
+    assert difference(packed_rows(encoder, sequences), padded_rows(back, sequences)) < 1e-5
     again = load(tmp_path / "ours")
     assert again.config == encoder.config
     state = encoder.state_dict()
@@ -133,70 +68,50 @@ def test_export_is_loaded_by_the_other_library(name, tmp_path):
         ("roberta", "ForTokenClassification", "roberta", "classifier.weight"),
         ("electra", "ForPreTraining", "electra", "discriminator_predictions.dense.weight"),
         ("distilbert", "ForMaskedLM", "distilbert", "vocab_transform.weight"),
+        ("modernbert", "ForTokenClassification", "model", "classifier.weight"),
     ],
 )
 def test_prefix_and_heads(name, head, prefix, ignored, tmp_path):
     model = make_reference(name, head)
     checkpoint = load_encoder(saved(model, tmp_path))
     assert ignored in checkpoint.ignored
-    assert not [key for key in checkpoint.ignored if ".layer." in key]
+    assert not [key for key in checkpoint.ignored if "layer." in key or "layers." in key]
     assert checkpoint.family == name
     encoder = TransformerEncoder(checkpoint.config).eval()
     encoder.load_state_dict(checkpoint.state)
     sequences = draw_sequences()
     expected = padded_rows(getattr(model, prefix), sequences)
-    assert (packed_rows(encoder, sequences) - expected).abs().max() < 1e-5
+    assert difference(packed_rows(encoder, sequences), expected) < 1e-5
 
 
-def rewrite(folder, change):
-    path = folder / "model.safetensors"
-    tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
-    save_file(change(tensors), path)
-
-
-def test_old_names_of_norms(bert):
-    expected = load_encoder(bert).state
-
-    def age(tensors):
-        pairs = [("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")]
-        for new, old in pairs:
-            tensors = {key.replace(new, old): tensor for key, tensor in tensors.items()}
-        return tensors
-
-    rewrite(bert, age)
-    state = load_encoder(bert).state
-    assert all(torch.equal(state[key], tensor) for key, tensor in expected.items())
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_becomes_float32(bert, dtype):
-    rewrite(bert, lambda tensors: {key: tensor.to(dtype) for key, tensor in tensors.items()})
-    assert {tensor.dtype for tensor in load_encoder(bert).state.values()} == {torch.float32}
-
-
-def test_config_translation(bert, tmp_path):
-    config = read_config(bert)
+def test_config_translation(tmp_path):
+    config = read_config(saved(make_reference("bert"), tmp_path / "bert"))
     assert (config.width, config.depth, config.n_heads, config.ffn_width) == (32, 2, 4, 48)
     assert (config.max_length, config.position_offset, config.n_segments) == (40, 0, 2)
     roberta = read_config(saved(make_reference("roberta"), tmp_path / "roberta"))
     assert (roberta.max_length, roberta.position_offset, roberta.pad_piece) == (38, 2, 1)
+    modern = read_config(saved(make_reference("modernbert-biases"), tmp_path / "modernbert"))
+    assert (modern.positions, modern.rope_base, modern.activation) == ("rope", 500.0, "geglu")
+    assert (modern.first_norm, modern.final_norm, modern.bias) == (False, True, True)
     (tmp_path / "config.json").write_text('{"model_type": "electra", "pad_token_id": null}')
     defaults = read_config(tmp_path)
     assert (defaults.width, defaults.embedding_width, defaults.pad_piece) == (256, 128, 0)
 
 
-def set_config(folder, **values):
-    path = folder / "config.json"
-    raw = json.loads(path.read_text())
-    path.write_text(json.dumps({**raw, **values}))
+def test_defaults_are_those_of_the_other_library(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    for name, family in FAMILIES.items():
+        theirs = transformers.AutoConfig.for_model(name).to_dict()
+        for key, value in family.defaults.items():
+            assert theirs.get(key, value) == value, f"{name}: {key}"
 
 
 @pytest.mark.parametrize(
     "values, message",
     [
-        ({"model_type": "gpt2"}, "E120.*'gpt2'.*distilbert"),
+        ({"model_type": "gpt2"}, "E120.*encoder.*'gpt2'.*distilbert, modernbert"),
         ({"model_type": None}, "E120"),
-        ({"hidden_act": "gelu_new"}, "E121.*hidden_act.*gelu_new"),
+        ({"hidden_act": "mish"}, "E121.*hidden_act.*mish.*gelu_new"),
         ({"hidden_act": {"a": 1}}, "E121"),
         ({"position_embedding_type": "relative_key"}, "E121.*relative_key"),
         ({"is_decoder": True}, "E121.*is_decoder"),
@@ -204,114 +119,100 @@ def set_config(folder, **values):
         ({"num_attention_heads": 5}, "E103"),
     ],
 )
-def test_unsupported_configs(bert, values, message):
-    set_config(bert, **values)
+def test_unsupported_configs(values, message, tmp_path):
+    set_config(saved(make_reference("bert"), tmp_path), **values)
     with pytest.raises(ValueError, match=rf"E119.*config\.json.*{message}"):
-        load_encoder(bert)
+        load_encoder(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b""])
-def test_broken_config(bert, content):
-    (bert / "config.json").write_bytes(content)
-    with pytest.raises(ValueError, match=r"E112.*config\.json"):
-        read_config(bert)
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"global_attn_every_n_layers": 3}, "E121.*global_attn_every_n_layers.*3; supported: 1"),
+        ({"global_attn_every_n_layers": 2, "local_attention": 77}, "E121.*global_attn_every"),
+        (
+            {"global_attn_every_n_layers": 2, "local_attention": 80, "local_rope_theta": 7.0},
+            "E121.*global_attn_every_n_layers",
+        ),
+        ({"mlp_bias": True}, "E121.*mlp_bias"),
+        ({"attention_bias": True}, "E121.*attention_bias"),
+        ({"mlp_dropout": 0.1}, "E141.*mlp_dropout.*0.1.*supported: 0.0.*in training only"),
+        ({"hidden_activation": "relu"}, "E121.*hidden_activation.*gelu or silu"),
+        ({"rope_scaling": {"rope_type": "linear"}}, "E121.*rope_scaling"),
+    ],
+)
+def test_unsupported_modernbert(values, message, tmp_path):
+    set_config(saved(make_reference("modernbert"), tmp_path), **values)
+    with pytest.raises(ValueError, match=rf"E119.*config\.json.*{message}"):
+        load_encoder(tmp_path)
 
 
-def test_missing_files(bert, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"E111.*nowhere.config\.json"):
-        load_encoder(tmp_path / "nowhere")
-    (bert / "model.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match=r"E111.*model\.safetensors"):
-        load_encoder(bert)
-    (bert / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(FileNotFoundError, match=r"E113.*pytorch_model\.bin.*save_pretrained"):
-        load_encoder(bert)
+def test_one_block_of_modernbert_is_global(tmp_path):
+    raw = {"model_type": "modernbert", "num_hidden_layers": 1}
+    (tmp_path / "config.json").write_text(json.dumps(raw))
+    assert read_config(tmp_path).depth == 1
 
 
-@pytest.mark.parametrize("keep", [0, 4, 100, -10])
-def test_truncated_weights(bert, keep):
-    path = bert / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"E114.*model\.safetensors"):
-        load_encoder(bert)
-
-
-def test_tampered_header(bert):
-    path = bert / "model.safetensors"
-    content = path.read_bytes()
-    path.write_bytes(
-        content[:8] + content[8:].replace(b'"data_offsets":[0,', b'"data_offsets":[9,')
-    )
-    with pytest.raises(ValueError, match="E114"):
-        load_encoder(bert)
-
-
-def test_missing_parameter(bert):
-    key = "encoder.layer.1.attention.self.key.bias"
-    rewrite(bert, lambda tensors: {k: v for k, v in tensors.items() if k != key})
-    with pytest.raises(ValueError, match=rf"E115.*model\.safetensors.*'{key}'.*\[32\]"):
-        load_encoder(bert)
-
-
-def test_wrong_shape(bert):
-    set_config(bert, vocab_size=61)
-    with pytest.raises(ValueError, match=r"E116.*word_embeddings.*\[60, 32\].*\[61, 32\]"):
-        load_encoder(bert)
-
-
-def test_quantised_weights(bert):
-    key = "encoder.layer.0.intermediate.dense.weight"
-    rewrite(bert, lambda tensors: {**tensors, key: tensors[key].to(torch.int8)})
-    with pytest.raises(ValueError, match=rf"E117.*{key}.*I8"):
-        load_encoder(bert)
-
-
-def test_more_blocks_than_the_config_says(bert):
-    set_config(bert, num_hidden_layers=1)
-    with pytest.raises(ValueError, match=r"E118.*encoder\.layer\.1\."):
-        load_encoder(bert)
+SHAPE = {"n_pieces": 20, "width": 16, "depth": 1, "n_heads": 2}
+MODERN_SHAPE = {
+    **SHAPE,
+    "positions": "rope",
+    "norm_position": "pre",
+    "activation": "geglu",
+    "first_norm": False,
+    "norm_eps": 1e-5,
+}
 
 
 @pytest.mark.parametrize(
     "family, settings, named",
     [
-        ("bert", {"n_segments": 2, "positions": "rope"}, "positions"),
-        ("bert", {"n_segments": 2, "norm_position": "pre"}, "norm_position"),
-        ("bert", {"n_segments": 2, "activation": "geglu"}, "activation"),
-        ("bert", {"n_segments": 2, "embedding_width": 8}, "embedding_width"),
-        ("roberta", {"n_segments": 1, "position_offset": 0}, "position_offset"),
-        ("distilbert", {"n_segments": 2}, "n_segments"),
-        ("distilbert", {"norm_eps": 1e-5}, "norm_eps"),
+        ("bert", {**SHAPE, "positions": "rope"}, "positions = 'rope'"),
+        ("bert", {**SHAPE, "norm_position": "pre"}, "norm_position = 'pre'"),
+        ("bert", {**SHAPE, "activation": "geglu"}, "activation = 'geglu'"),
+        ("bert", {**SHAPE, "embedding_width": 8}, "embedding_width = 8"),
+        ("bert", {**SHAPE, "qk_norm": True}, "qk_norm = True"),
+        ("roberta", {**SHAPE, "position_offset": 0}, "position_offset = 0"),
+        ("distilbert", {**SHAPE, "n_segments": 2}, "n_segments = 2"),
+        ("distilbert", {**SHAPE, "norm_eps": 1e-5}, "norm_eps = 1e-05"),
+        ("modernbert", {**MODERN_SHAPE, "first_norm": True}, "first_norm = True"),
+        ("modernbert", {**MODERN_SHAPE, "n_segments": 2}, "n_segments = 2"),
+        ("modernbert", {**MODERN_SHAPE, "activation": "gelu"}, "activation = 'gelu'"),
+        ("modernbert", {**MODERN_SHAPE, "norm": "rms"}, "norm = 'rms'"),
     ],
 )
 def test_what_a_family_cannot_express(family, settings, named, tmp_path):
-    values = {"n_pieces": 20, "width": 16, "depth": 1, "n_heads": 2, **settings}
-    encoder = TransformerEncoder(TransformerConfig(**values))
-    with pytest.raises(ValueError, match=f"E122.*{family}.*{named} = "):
+    encoder = TransformerEncoder(TransformerConfig(**settings))
+    with pytest.raises(ValueError, match=f"E122.*{family}.*{named}"):
         save_encoder(tmp_path / "out", encoder, family=family)
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="E120"):
         save_encoder(tmp_path / "out", encoder, family="gpt2")
 
 
+def test_the_first_family_that_fits():
+    assert family_for(TransformerConfig(**SHAPE)) == "bert"
+    assert family_for(TransformerConfig(**SHAPE, embedding_width=8)) == "electra"
+    assert family_for(TransformerConfig(**MODERN_SHAPE, bias=False, dropout=0.2)) == "modernbert"
+    with pytest.raises(ValueError, match=r"E142.*bert: positions = 'alibi'.*; modernbert: "):
+        family_for(TransformerConfig(**SHAPE, positions="alibi"))
+
+
 def test_no_segments_are_written_as_one_row_of_zeros(tmp_path):
-    config = TransformerConfig(n_pieces=20, width=16, depth=1, n_heads=2, n_segments=0)
+    config = TransformerConfig(**SHAPE, n_segments=0)
     save_encoder(tmp_path, TransformerEncoder(config), family="bert")
     checkpoint = load_encoder(tmp_path)
     assert checkpoint.config.n_segments == 1
     assert checkpoint.state["embeddings.segments.weight"].tolist() == [[0.0] * 16]
 
 
-def test_nothing_half_written(bert, monkeypatch):
-    encoder = load(bert)
-    shutil.copy(bert / "model.safetensors", bert / "before")
-
-    def fail(*args, **options):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("spacy_llm_tasks.weights.checkpoint.json.dumps", fail)
-    with pytest.raises(OSError, match="disk full"):
-        save_encoder(bert, encoder, family="bert")
-    names = sorted(path.name for path in bert.iterdir())
-    assert names == ["before", "config.json", "model.safetensors"]
-    assert load_encoder(bert).family == "bert"
+def test_ids_of_boundaries(tmp_path):
+    encoder = TransformerEncoder(TransformerConfig(**MODERN_SHAPE))
+    save_encoder(tmp_path, encoder, family="modernbert", boundaries=Boundaries(start=5, end=6))
+    raw = json.loads((tmp_path / "config.json").read_text())
+    keys = ("bos_token_id", "cls_token_id", "eos_token_id", "sep_token_id")
+    assert [raw[key] for key in keys] == [5, 5, 6, 6]
+    assert load_encoder(tmp_path).boundaries == Boundaries(start=5, end=6)
+    save_encoder(tmp_path, encoder, family="modernbert")
+    assert json.loads((tmp_path / "config.json").read_text())["bos_token_id"] is None
+    assert load_encoder(tmp_path).boundaries == Boundaries()

@@ -58,8 +58,10 @@ class RandomState:
         devices = sorted(k for k in self.arrays if k.startswith("cuda"))
         if devices and torch.cuda.is_available():
             for name in devices:
-                device_state = torch.from_numpy(self.arrays[name].astype(np.uint8))
-                torch.cuda.set_rng_state(device_state, int(name.removeprefix("cuda")))
+                index = int(name.removeprefix("cuda"))
+                if index < torch.cuda.device_count():
+                    device_state = torch.from_numpy(self.arrays[name].astype(np.uint8))
+                    torch.cuda.set_rng_state(device_state, index)
 
     def moved_since(self, earlier: "RandomState") -> "RandomState":
         """RETURNS (RandomState): the part of `earlier` that is no longer the present state."""

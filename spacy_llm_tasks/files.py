@@ -42,8 +42,19 @@ def clean_parts(folder: Path, name: str = "*") -> None:
     folder (Path): The folder that they wrote to.
     name (str): The name that was to be written, or a pattern.
     """
-    if not folder.is_dir():
-        return
+    restore_replaced(folder, name)
+    for part in folder.glob(f"{PART}{name}"):
+        _remove(part)
+
+
+def restore_replaced(folder: Path, name: str = "*") -> None:
+    """Put back what an interrupted `whole_folder` had taken from its place and not replaced.
+
+    Nothing that another process may be writing now is touched.
+
+    folder (Path): The folder that it wrote to.
+    name (str): The name that was to be written, or a pattern.
+    """
     old = f"{PART}old-"
     for replaced in folder.glob(f"{old}{name}"):
         path = folder / replaced.name.removeprefix(old)
@@ -51,8 +62,6 @@ def clean_parts(folder: Path, name: str = "*") -> None:
             replaced.rename(path)
         else:
             _remove(replaced)
-    for part in folder.glob(f"{PART}{name}"):
-        _remove(part)
 
 
 def write_json(path: Path, data: Any) -> None:

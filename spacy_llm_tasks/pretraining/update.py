@@ -1,0 +1,111 @@
+"""One optimizer step: losses of all micro-batches, normalised as if they were a single batch.
+
+A step's loss for an objective is its sum over all predictions, on all machines and in all
+accumulated micro-batches, divided by their global count, times the objective's weight. The count is
+known before the first forward pass, so that it can be divided by from the start, and two machines
+get the gradient that one gets from the same micro-batches, however unevenly predictions are spread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import Errors
+from .average import Average
+from .distributed import Team
+from .optimizers import NamedOptimizer
+from .precision import MixedPrecision
+from .prepared import Prepared
+from .replicas import accumulating
+from .tally import Tally
+
+
+class Update:
+    """Steps a model.
+
+    model (nn.Module): A `PretrainingModel`, wrapped for the team.
+    optimizer (NamedOptimizer): Over its parameters.
+    weights (Mapping[str, float]): Of the objectives.
+    precision (MixedPrecision): Of the passes.
+    team (Team): The machines.
+    clip_norm (float): Largest global norm of the gradients; 0: no clipping.
+    average (Average | None): Follows the weights.
+    culprits (Path): The file that a micro-batch whose loss is no number is written to.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: NamedOptimizer,
+        *,
+        weights: Mapping[str, float],
+        precision: MixedPrecision,
+        team: Team,
+        clip_norm: float,
+        average: Average | None,
+        culprits: Path,
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.weights = weights
+        self.precision = precision
+        self.team = team
+        self.clip_norm = clip_norm
+        self.average = average
+        self.culprits = culprits
+
+    def __call__(self, batches: Mapping[str, Sequence[Prepared]], *, factor: float) -> Tally:
+        """Do a step.
+
+        batches (Mapping[str, Sequence[Prepared]]): This machine's micro-batches, by objective.
+        factor (float): Of the highest learning rates, from the schedule.
+        RETURNS (Tally): Sums and counts of the losses and of what was measured, of all machines.
+        RAISES (ValueError): A loss is no finite number. Nothing was stepped.
+        """
+        self.model.train()
+        self.optimizer.scale_rates(factor)
+        tally = Tally()
+        names = list(batches)
+        for name in names:
+            share = self.weights[name] * self.team.factor(sum(part.count for part in batches[name]))
+            for place, prepared in enumerate(batches[name]):
+                is_last = name == names[-1] and place == len(batches[name]) - 1
+                with accumulating(self.model, is_last=is_last):
+                    with self.precision.forward():
+                        losses = self.model(name, prepared.to(self.team.device))
+                    tally.add(name, losses)
+                    self.precision.backward(losses.total * share)
+        tally = tally.over(self.team)
+        self._check(tally, batches)
+        self.precision.clip(self.model, self.optimizer, max_norm=self.clip_norm)
+        is_stepped = self.precision.step(self.optimizer)
+        self.optimizer.zero_grad()
+        if self.average is not None and is_stepped:
+            self.average.update()
+        return tally
+
+    def _check(self, tally: Tally, batches: Mapping[str, Sequence[Prepared]]) -> None:
+        bad = [name for name in batches if not math.isfinite(tally.loss(name))]
+        if not bad:
+            return
+        self.optimizer.zero_grad()
+        if self.team.is_first:
+            arrays = {
+                f"{name}/{place}/{key}": value
+                for name in bad
+                for place, prepared in enumerate(batches[name])
+                for key, value in _arrays(prepared)
+            }
+            np.savez(self.culprits, **arrays)  # type: ignore[arg-type]
+        raise ValueError(Errors.E765.format(names=", ".join(bad), path=self.culprits))
+
+
+def _arrays(prepared: Prepared) -> list[tuple[str, np.ndarray]]:
+    values = vars(prepared).items()
+    return [(k, v.cpu().numpy()) for k, v in values if isinstance(v, torch.Tensor)]
