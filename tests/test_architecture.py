@@ -19,6 +19,7 @@ FORBIDDEN = {
     "nn": {"spacy", "thinc", "transformers", "spacy_transformers", "tokenizers"},
     "tokenization": {"torch", "spacy", "thinc", "transformers", "spacy_transformers"},
     "weights": {"spacy", "thinc", "transformers", "spacy_transformers"},
+    "pretraining": {"spacy", "thinc", "transformers", "spacy_transformers"},
     "scoring": {"torch", "transformers", "spacy_transformers"},
     "corpora": {"torch", "transformers", "spacy_transformers"},
     "search": {"torch", "thinc", "transformers", "spacy_transformers"},

@@ -18,6 +18,7 @@ def _root() -> None:
 
 
 from . import (  # noqa: E402
+    adopt,
     ask,
     bench,
     calibrate,
@@ -39,6 +40,7 @@ app.command("convert")(convert.command)
 app.command("corpus")(corpus.command)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.command("pretrain", context_settings=pretrain.CONTEXT)(pretrain.command)
+app.command("adopt", context_settings=adopt.CONTEXT)(adopt.command)
 app.command("train", context_settings=train.CONTEXT)(train.command)
 app.command("calibrate")(calibrate.command)
 app.command("evaluate", context_settings=evaluate.CONTEXT)(evaluate.command)

@@ -47,6 +47,18 @@ Weights = Annotated[
 ]
 Sides = Annotated[str, typer.Option(help="Which sides to run: 'ours', 'peer' or both.")]
 Threads = Annotated[int, typer.Option(min=1, help="torch threads.")]
+Corpus = Annotated[
+    str,
+    typer.Option(help="Files, folders or patterns of text; pydoc: is what comes with Python."),
+]
+Cache = Annotated[Path, typer.Option(help="Folder for the corpus, its tokenizer and its pieces.")]
+ModelSize = Annotated[Size, typer.Option(help="Blocks and width: 4 x 128 to 12 x 768.")]
+Length = Annotated[int, typer.Option(min=8, help="Pieces of a sequence.")]
+Batch = Annotated[int, typer.Option(min=1, help="Sequences of a step.")]
+Vocabulary = Annotated[int, typer.Option(min=300, help="Pieces of the tokenizer.")]
+Dropout = Annotated[
+    float, typer.Option(min=0.0, max=0.9, help="Of the plain model; 0.1 is BERT's.")
+]
 
 
 @app.command("accuracy")
@@ -226,20 +238,6 @@ def weights_check(
 
     score, n_pairs = similarity_score(weights, pairs)
     typer.echo(f"Spearman {score:.4f} on {n_pairs} pairs of {pairs}")
-
-
-Corpus = Annotated[
-    str,
-    typer.Option(help="Files, folders or patterns of text; pydoc: is what comes with Python."),
-]
-Cache = Annotated[Path, typer.Option(help="Folder for the corpus, its tokenizer and its pieces.")]
-ModelSize = Annotated[Size, typer.Option(help="Blocks and width: 4 x 128 to 12 x 768.")]
-Length = Annotated[int, typer.Option(min=8, help="Pieces of a sequence.")]
-Batch = Annotated[int, typer.Option(min=1, help="Sequences of a step.")]
-Vocabulary = Annotated[int, typer.Option(min=300, help="Pieces of the tokenizer.")]
-Dropout = Annotated[
-    float, typer.Option(min=0.0, max=0.9, help="Of the plain model; 0.1 is BERT's.")
-]
 
 
 @app.command("pretraining")

@@ -48,6 +48,10 @@ def command(
             "COMPONENT.json."
         ),
     ] = None,
+    adoption: Annotated[
+        Path | None,
+        typer.Option(help="What `adopt --metrics` wrote, for a section on it."),
+    ] = None,
     title: Annotated[str, typer.Option(help="The page's heading.")] = "Scores",
 ) -> None:
     """Gather the scores of one or several evaluations on one Markdown page.
@@ -60,12 +64,14 @@ def command(
 
     An overview of all files comes first, then for each file every score, and a table for the scores
     that are given by label. With --single there is also what sharing costs: the main scores of a
-    joint pipeline beside those of its tasks alone.
+    joint pipeline beside those of its tasks alone; with --adoption, whether it was trained from
+    weights that went on being pretrained.
     """
     files = metric_files(metrics)
     scores = {name: read_scores(path) for name, path in files.items()}
     shared = None if single is None else sharing(scores, single)
-    page = render(scores, title=title, shared=shared)
+    adopted = None if adoption is None else read_scores(adoption)
+    page = render(scores, title=title, shared=shared, adopted=adopted)
     if output is None:
         typer.echo(page, nl=False)
     else:
@@ -146,12 +152,14 @@ def render(
     *,
     title: str,
     shared: Sequence[Sequence[str]] | None = None,
+    adopted: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the page.
 
     scores (Mapping): Scores by the name of their file.
     title (str): The heading.
     shared (Sequence | None): What `sharing` found, for a section on it.
+    adopted (Mapping | None): What `adopt` found, for a section on it.
     RETURNS (str): Markdown.
     """
     blocks = [f"# {title}"]
@@ -165,10 +173,29 @@ def render(
     if shared is not None:
         head = ["component", "score", "joint", "alone", "difference in points"]
         blocks += ["## What sharing costs", table(head, shared), SHARING_NOTE]
+    if adopted is not None:
+        blocks += ["## The weights", *adoption_blocks(adopted)]
     for name, found in scores.items():
         blocks.append(f"## {name}")
         blocks.extend(details(found))
     return "\n\n".join(blocks) + "\n"
+
+
+def adoption_blocks(found: Mapping[str, Any]) -> Iterator[str]:
+    """YIELDS (str): What `adopt` found, as a sentence and a table."""
+    fallen = ", ".join(found["fallen"])
+    yield (
+        "The pipeline was trained from weights whose pretraining went on with its own texts: no "
+        "score on dev fell."
+        if found["adopted"]
+        else "The pipeline was trained from the published weights. Those whose pretraining went on "
+        f"with its own texts were not adopted, because these scores on dev fell: {fallen}."
+    ) + f" Scores after {found['steps']} steps from either:"
+    rows = [
+        [name, show(name, before), show(name, found["after"][name])]
+        for name, before in found["before"].items()
+    ]
+    yield table(["score", "published", "continued"], rows)
 
 
 def details(scores: Mapping[str, Any]) -> Iterator[str]:
