@@ -28,7 +28,7 @@ def filled(text):
 
 def test_workflows_name_commands():
     benches = {f"bench-{name}" for name in ("ner", "textcat", "relation", "similarity", "qa", "zh")}
-    assert set(PROJECT["workflows"]) == {"all", "sharing", *benches}
+    assert set(PROJECT["workflows"]) == {"all", "scratch", "sharing", *benches}
     for steps in PROJECT["workflows"].values():
         assert set(steps) <= set(COMMANDS)
     assert PROJECT["workflows"]["all"][0] == "weights"
@@ -37,10 +37,10 @@ def test_workflows_name_commands():
 def test_each_task_is_trained_alone_as_it_is_together():
     """On the same data, for as many steps, and scored on the same test data."""
     steps = PROJECT["workflows"]["sharing"]
-    assert steps[:4] == PROJECT["workflows"]["all"][:4] and steps[-1] == "report-sharing"
+    assert steps[:6] == PROJECT["workflows"]["all"][:6] and steps[-1] == "report-sharing"
     together = [script for name in ("train", "evaluate") for script in COMMANDS[name]["script"]]
     tasks = []
-    for step in steps[4:-1]:
+    for step in steps[6:-1]:
         task = COMMANDS[step]["script"][0].split("--only ")[1].split()[0]
         alone = [script.replace(f" --only {task}", "") for script in COMMANDS[step]["script"]]
         assert f"metrics/single/{task}.json" in alone[1].split()
@@ -61,7 +61,7 @@ def test_scripts_call_commands_that_exist(name):
             continue
         command = known[words[3]]
         rest = words[4:]
-        if words[3] == "weights":
+        if words[3] in ("weights", "tokenizer"):
             command, rest = command.commands[rest[0]], rest[1:]
         options = {option for param in command.params for option in param.opts}
         for word in rest:
@@ -139,6 +139,7 @@ def test_the_quick_start_at_a_small_size(tmp_path):
     if (ROOT / "weights" / "minilm-l6").is_dir():
         shutil.copytree(ROOT / "weights" / "minilm-l6", tmp_path / "weights" / "minilm-l6")
     sizes = ["--vars.max_steps", "4", "--vars.eval_frequency", "2"]
+    sizes += ["--vars.continued_steps", "2", "--vars.probe_steps", "2"]
     run = [sys.executable, "-m", "spacy", "project", "run", "all", str(tmp_path), *sizes]
     subprocess.run(run, cwd=tmp_path, check=True)
     scores = srsly.read_json(tmp_path / "metrics" / "tasks.json")
@@ -147,7 +148,7 @@ def test_the_quick_start_at_a_small_size(tmp_path):
     n_sample = len(list(srsly.read_jsonl(ROOT / PROJECT["vars"]["sample"])))
     assert len(list(srsly.read_jsonl(tmp_path / "output" / "tasks.jsonl"))) == n_sample
     again = subprocess.run(run, cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert again.stdout.count("nothing changed") == 6
+    assert again.stdout.count("nothing changed") == 8
     subprocess.run(["sharing" if word == "all" else word for word in run], cwd=tmp_path, check=True)
     page = (tmp_path / "metrics" / "sharing.md").read_text(encoding="utf8")
     for task in ("trf_ner", "trf_relation", "trf_textcat", "trf_similarity", "trf_qa"):

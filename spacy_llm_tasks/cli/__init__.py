@@ -22,10 +22,13 @@ from . import (  # noqa: E402
     ask,
     bench,
     calibrate,
+    continue_text,
     convert,
     corpus,
     evaluate,
+    fill_mask,
     info,
+    neighbors,
     pretrain,
     render,
     report,
@@ -40,6 +43,9 @@ app.command("convert")(convert.command)
 app.command("corpus")(corpus.command)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.command("pretrain", context_settings=pretrain.CONTEXT)(pretrain.command)
+app.command("fill-mask")(fill_mask.command)
+app.command("continue")(continue_text.command)
+app.command("neighbors")(neighbors.command)
 app.command("adopt", context_settings=adopt.CONTEXT)(adopt.command)
 app.command("train", context_settings=train.CONTEXT)(train.command)
 app.command("calibrate")(calibrate.command)

@@ -12,8 +12,11 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import Errors
+from ._pipeline import echo_pipeline, pipeline
+from ._run import describe as describe_error
 from ._run import friendly
-from ._table import echo_facts, echo_table
+from ._table import echo_facts
+from ._units import size
 
 PACKAGES = ("spacy-llm-tasks", "spacy", "thinc", "torch", "tokenizers", "safetensors", "numpy")
 OPTIONAL_PACKAGES = ("spacy-transformers", "transformers")
@@ -36,22 +39,75 @@ def command(
             help="A pipeline (meta.json), or weights (config.json and model.safetensors)."
         ),
     ] = None,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With weights: count operations for sequences of so many pieces. Default: the "
+            "longest.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show versions and the machine; or what a pipeline or a folder of weights holds.
 
     info
     info training/mine/model-best
     info weights/minilm-l6
+
+    Of weights: what kind of model they are, how many parameters it has and where, how many bytes
+    its weights take when linear layers are float32, bfloat16 or 8-bit integers (the float32 ones
+    are kept besides), and how much it computes for a piece: 2 operations for each weight of a
+    linear layer (Kaplan et al. 2020) and 4 for each column and piece that attention looks at
+    (Chowdhery et al. 2022), three times as much in training.
     """
     if path is None:
-        echo_facts(versions(), title="Packages")
-        echo_facts(machine(), title="Machine")
+        here = {"packages": versions(), "machine": machine()}
+        if as_json:
+            _echo_json(here)
+            return
+        for name, facts in here.items():
+            echo_facts(facts, title=name.capitalize())
     elif (path / "meta.json").is_file():
-        echo_pipeline(path)
+        found = pipeline(path)
+        if as_json:
+            _echo_json(found)
+        else:
+            echo_pipeline(path, found)
     elif (path / "config.json").is_file():
-        echo_facts(weights(path), title=f"Weights {path}")
+        echo_weights(path, length=length, as_json=as_json)
+    elif (path / "model" / "config.json").is_file():
+        from ..pretraining.looking.folder import kind_in
+
+        kind_in(path)  # raises: the folder of a pretraining run, whose model lies one below
     else:
         raise ValueError(Errors.E518.format(path=path))
+
+
+def echo_weights(path: Path, *, length: int | None, as_json: bool) -> None:
+    """Print what a folder of weights holds; of a model that we do not have, what its files say.
+
+    RAISES (ValueError): If its files cannot be read.
+    """
+    from ..pretraining.looking.description import describe
+    from ._checkpoint import echo_checkpoint
+
+    try:
+        description = describe(path)
+    except (ValueError, FileNotFoundError) as error:
+        facts = weights(path)
+        reason = {"cannot be used": describe_error(error)}
+        if as_json:
+            _echo_json({**facts, **reason})
+        else:
+            echo_facts({**facts, **reason}, title=f"Weights {path}")
+        return
+    if length is not None:
+        description = describe(path, length=length)
+    if as_json:
+        _echo_json(description.to_dict())
+    else:
+        echo_checkpoint(path, description)
 
 
 def versions() -> dict[str, str]:
@@ -82,58 +138,6 @@ def machine() -> dict[str, str]:
     if hasattr(kernels, "current"):
         facts["kernel of linear layers"] = str(kernels.current())
     return facts
-
-
-def echo_pipeline(path: Path) -> None:
-    """Load a pipeline and print its components, their labels, parameters and files."""
-    import spacy
-
-    nlp = spacy.load(path)
-    meta = nlp.meta
-    echo_facts(
-        {
-            "name": f"{meta['lang']}_{meta['name']} {meta['version']}",
-            "made with spaCy": str(meta["spacy_version"]),
-            "on disk": size(sum(bytes_under(path))),
-            **{
-                name: f"{value:.4f}"
-                for name, value in meta.get("performance", {}).items()
-                if isinstance(value, float)
-            },
-        },
-        title=f"Pipeline {path}",
-    )
-    rows = [["component", "factory", "parameters", "on disk", "labels"]]
-    labels = {}
-    for name, proc in nlp.components:
-        labels[name] = list(getattr(proc, "labels", ()))
-        rows.append(
-            [
-                name,
-                nlp.get_pipe_meta(name).factory,
-                f"{parameters(getattr(proc, 'model', None)):,}",
-                size(sum(bytes_under(path / name))),
-                str(len(labels[name])),
-            ]
-        )
-    echo_table(rows, title="Components")
-    echo_facts({k: ", ".join(map(str, v)) for k, v in labels.items() if v}, title="Labels")
-
-
-def parameters(model: Any) -> int:
-    """RETURNS (int): Number of trained values in a thinc model, torch modules in it included."""
-    from thinc.api import Model
-
-    if not isinstance(model, Model):
-        return 0
-    count = 0
-    for node in model.walk():
-        count += sum(node.get_param(n).size for n in node.param_names if node.has_param(n))
-        for shim in node.shims:
-            module = getattr(shim, "_model", None)
-            if module is not None and hasattr(module, "parameters"):
-                count += sum(p.numel() for p in module.parameters())
-    return count
 
 
 def weights(path: Path) -> dict[str, str]:
@@ -184,18 +188,12 @@ def special_pieces(path: Path) -> dict[str, str]:
 
     from ..tokenization import PieceTokenizer
 
-    special = asdict(PieceTokenizer.from_folder(path).special)
+    try:
+        special = asdict(PieceTokenizer.from_folder(path).special)
+    except ValueError as error:
+        return {"tokenizer": f"cannot be read: {error}"}
     return {"special pieces": ", ".join(f"{k} {v}" for k, v in special.items() if v is not None)}
 
 
-def bytes_under(path: Path) -> Iterator[int]:
-    """YIELDS (int): The size of each file below a folder."""
-    return (p.stat().st_size for p in path.rglob("*") if p.is_file())
-
-
-def size(n_bytes: int) -> str:
-    """RETURNS (str): A number of bytes for people."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if n_bytes >= factor:
-            return f"{n_bytes / factor:.1f} {unit}"
-    return f"{n_bytes} B"
+def _echo_json(found: dict[str, Any]) -> None:
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))

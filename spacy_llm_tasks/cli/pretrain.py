@@ -1,7 +1,8 @@
 """`pretrain`: raw text to an encoder, a decoder or both, resumable, on one machine or many."""
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,9 +55,10 @@ def command(
     unless one is given, and a model: --output/model, which `trf_encoder` and other libraries load.
     The log is --output/log.jsonl, its curves are --output/curves.html.
 
-    Ctrl-C (or SIGTERM) ends the current step and saves everything. With --resume the run goes on
-    from there, or from the last evaluation if it was killed, to the same losses that it would have
-    reached undisturbed.
+    Ctrl-C (or SIGTERM) ends the current step and saves everything; a second one stops at once. With
+    --resume the run goes on from there, or from the last evaluation if it was killed, to the same
+    losses that it would have reached undisturbed. It may be made longer then; other settings than
+    those of its length, learning rates, evaluations and checkpoints must be the same.
 
     On several processes or machines, the same command by torchrun:
 
@@ -96,7 +98,6 @@ def pretrain_config(
     """
     import torch
 
-    from ..corpora.spacy_texts import spacy_texts
     from ..interrupts import StopSignals
     from ..pretraining.allocator import keep_memory
     from ..pretraining.run import pretrain
@@ -118,15 +119,15 @@ def pretrain_config(
             output,
             resume=resume,
             device=_device(device),
-            readers={".spacy": spacy_texts},
+            readers={".spacy": _spacy_texts},
             say=bar.say,
             on_line=on_line,
             stop=lambda: signals.received is not None,
         )
     if signals.received is not None and not result.is_over:
-        typer.echo(f"Stopped after step {result.step}: add --resume to go on from there.")
+        if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+            typer.echo(f"Stopped after step {result.step}: add --resume to go on from there.")
         raise typer.Exit(128 + signals.received)
-    typer.echo(f"Wrote {result.model}")
 
 
 def read_config(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,17 +145,26 @@ def read_config(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(Errors.E766.format(path=path, problem="there is no such file"))
     try:
-        # A key that the file leaves at its default may be set too.
         sections = Config().from_disk(path, interpolate=False)
         for name, value in overrides.items():
-            target, *inner = name.split(".")
-            section = sections.setdefault(target, {})
-            for part in inner[:-1]:
+            *place, key = name.split(".")
+            section: Any = sections
+            for part in place:
+                # a section that the file leaves out may be set too
                 section = section.setdefault(part, {})
-            section[inner[-1]] = value
+                if not isinstance(section, dict):
+                    raise ValueError(f"--{name} sets a part of '{part}', which is no section")
+            section[key] = value
         return dict(Config(sections).interpolate())
     except ValueError as error:
         raise ValueError(Errors.E766.format(path=path, problem=error)) from error
+
+
+def _spacy_texts(path: Path) -> Iterator[str]:
+    """Read a `.spacy` file; only then is spaCy needed, which takes a second to import."""
+    from ..corpora.spacy_texts import spacy_texts
+
+    return spacy_texts(path)
 
 
 def _device(name: str) -> str:
@@ -166,7 +176,7 @@ def _device(name: str) -> str:
 
 
 class _Bar:
-    """A bar on a terminal with speed, loss and time left; plain lines elsewhere."""
+    """A bar on a terminal, with speed, loss and time left; plain lines elsewhere."""
 
     def __init__(self) -> None:
         from tqdm import tqdm
@@ -176,7 +186,7 @@ class _Bar:
             total=100,
             disable=not self._is_terminal,
             leave=False,
-            bar_format="{percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}",
+            bar_format="{percentage:3.0f}%|{bar}|{postfix}",
         )
 
     def __enter__(self) -> "_Bar":
@@ -186,19 +196,21 @@ class _Bar:
         self._bar.close()
 
     def say(self, text: str) -> None:
+        """Print a line, above the bar where there is one."""
         self._bar.write(text, file=sys.stdout)
 
     def show(self, line: Mapping[str, Any], share: float) -> None:
-        """Show a line of the log.
+        """Show a line of the log. On a terminal the bar takes what there is of training, so that
+        lines are left for what was held out.
 
         line (Mapping): The line.
         share (float): How much of the run is done.
         """
-        if "held-out" in line or not self._is_terminal:
-            self.say(describe(line))
-        if "held-out" not in line:
+        if "train" in line and self._is_terminal:
             self._bar.n = round(100 * share, 1)
             self._bar.set_postfix_str(describe(line))
+        else:
+            self.say(describe(line))
 
 
 def describe(line: Mapping[str, Any]) -> str:
@@ -206,8 +218,12 @@ def describe(line: Mapping[str, Any]) -> str:
     parts = [f"step {line['step']:6}"]
     for group in ("train", "held-out"):
         for name, measures in line.get(group, {}).items():
-            values = " ".join(f"{key} {value:.4g}" for key, value in measures.items())
-            parts.append(f"{group} {name}: {values}")
+            if name != "gradients":
+                values = " ".join(f"{key} {value:.4g}" for key, value in measures.items())
+                parts.append(f"{group} {name}: {values}")
+    left_out = line.get("train", {}).get("gradients", {}).get("left_out", 0)
+    if left_out:
+        parts.append(f"{100 * left_out:.0f} % of the steps left out: gradients are no numbers")
     if "pieces_per_second" in line:
         parts.append(f"{line['pieces_per_second']:,.0f} pieces/s")
         parts.append(f"{line['minutes_left']:.1f} min left")
@@ -221,11 +237,10 @@ class _Board:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._writer = None
-        if folder is not None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(folder))
+        self._folder = folder
+        self._writer: Any = None
+        if folder is not None:  # that it is missing is told before hours of training
+            import torch.utils.tensorboard  # noqa: F401
 
     def __enter__(self) -> "_Board":
         return self
@@ -235,9 +250,15 @@ class _Board:
             self._writer.close()
 
     def add(self, line: Mapping[str, Any]) -> None:
+        """Add a line of the log."""
         from ..pretraining.curves import collect
 
-        if self._writer is not None:
-            for name, curve in collect([line]).items():
-                for step, value in curve:
-                    self._writer.add_scalar(name.replace(" ", "/"), value, int(step))
+        if self._folder is None:
+            return
+        if self._writer is None:  # of several processes, only the first comes here
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self._folder))
+        for name, curve in collect([line]).items():
+            for step, value in curve:
+                self._writer.add_scalar(name.replace(" ", "/"), value, int(step))

@@ -155,13 +155,14 @@ class PretrainingErrors:
     E764 = "The pretraining config's {name} must be {expected}, but is {found!r}."
     E765 = (
         "The loss of {names} is no finite number, so the run was stopped before its weights were "
-        "spoilt. The micro-batch is in {path}. Lower the learning rates, or use a more precise "
-        "training.precision, and go on with --resume from the last checkpoint."
+        "spoilt. The micro-batches of this step are in {path}. Lower the learning rates or "
+        "optimizer.clip_norm, or use a more precise training.precision, and go on with --resume "
+        "from the last checkpoint."
     )
     E766 = "The pretraining config {path} cannot be read: {problem}."
     E767 = "There is no kind of model called {found!r}. Set model.kind to one of: {known}."
     E768 = "{path} is of the family {found!r}, which cannot be trained on. Known are: {known}."
-    E769 = "{path} is an {found}, but model.kind is {expected!r}. Change one of them."
+    E769 = "{path} is of the kind {found!r}, but model.kind is {expected!r}. Change one of them."
     E770 = (
         "model.overrides sets {names}, which the checkpoint {path} decides. "
         "With model.init only these can be set: {known}."
@@ -172,6 +173,63 @@ class PretrainingErrors:
         "in another folder."
     )
     E773 = "There is no checkpoint in {folder} to hand over."
+    E774 = (
+        "The {what} of the run in {folder} cannot be made again as it was: what it was made from "
+        "has changed. Bring that back, or start anew in another folder."
+    )
+    E775 = (
+        "Sequences would have up to {found} pieces (data.length {length}, and {framing} that frame "
+        "it), but the model reads {limit} at most. Lower data.length to {most}{other}."
+    )
+    E776 = (
+        "The objective 'contrastive' with a dropout of its own and training.recompute do not go "
+        "together: what is computed again would have another dropout. Leave out 'dropout' in "
+        "[objectives.contrastive] and set that of the model, or set training.recompute to false."
+    )
+    E777 = (
+        "The tokenizer has {found} pieces, but the checkpoint {path} knows only {size}. Leave out "
+        "tokenizer.path to use the checkpoint's own."
+    )
+    E778 = (
+        "{folder} is there already, but was not made by this run. It was left alone: choose another "
+        "--output."
+    )
+    E780 = (
+        "{path} is no checkpoint: expected a folder with config.json, model.safetensors and the "
+        "files of a tokenizer. {hint}"
+    )
+    E781 = (
+        "{path} is no encoder but of the kind '{found}', which does not fill masks. Use "
+        "`spacy-llm-tasks continue` to have it write, or give the folder of an encoder."
+    )
+    E782 = (
+        "The encoder in {path} comes without the head that predicts pieces, so it cannot fill "
+        "masks. Take the checkpoint from which the head was not removed, or train one with "
+        "`spacy-llm-tasks pretrain` (model.init and the objective 'masked'); "
+        "`spacy-llm-tasks neighbors` works without it."
+    )
+    E783 = "There is nothing to read in the text {text!r}. Give at least a word."
+    E784 = (
+        "The text has {found} pieces, special ones included, but the model was made for at most "
+        "{limit}. Give a shorter text."
+    )
+    E785 = (
+        "The tokenizer in {path} gives the piece {piece}, but the model has vectors for {n_pieces} "
+        "pieces only: they do not belong together. Get both from the same checkpoint."
+    )
+    E786 = (
+        "The tokenizer in {path} has no piece for masks, so nothing can be hidden. Name it as "
+        "'mask_token' in special_tokens_map.json, if the model has learned one."
+    )
+    E787 = "The text has no mask to fill. Write {names} where a word is missing: {example!r}."
+    E788 = (
+        "{path} is an encoder: it reads both ways and cannot go on with a text. Use "
+        "`spacy-llm-tasks fill-mask`, or give the folder of a decoder or an encoder-decoder."
+    )
+    E789 = (
+        "The vocabulary cannot spell {word!r}: part of it becomes the piece for unknown text. "
+        "Look for another word."
+    )
 
 
 class PretrainingWarnings:

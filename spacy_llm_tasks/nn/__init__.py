@@ -11,12 +11,14 @@ Reading order, from a row of numbers to a model:
     norms              layer and root-mean-square normalisation
     initial            the weights before training
     embeddings         piece ids -> vectors
+    rotation           queries and keys turned by the angles of their positions
     positions          learned, sinusoidal, rotary and linear-bias positions
     softmax_attention  queries, keys, values -> what each query gathers
     cache              keys and values of pieces already read, for writing piece after piece
     attention          multi-head scaled dot-product attention on packed rows
     crossing           which rows of another batch a sequence may look at
     cross_attention    the same attention, to those rows
+    gate               half of a row times the other, bent half
     feedforward        the two-layer network applied to each row
     block              attention + feed-forward, with residuals
     stack              embeddings + blocks

@@ -57,23 +57,24 @@ class Attention(nn.Module):
         """
         n_rows = packing.n_rows
         heads = self.qkv(x)[:n_rows].view(n_rows, 3, self.n_heads, -1)  # (T, 3, H, D)
-        if self.norm_eps is not None or self.rotary is not None:
-            heads = torch.cat([self._turn(heads[:, :2], packing), heads[:, 2:]], dim=1)
+        heads = self._turn(heads, packing)
         if cache is not None:
             q, k, v = heads.permute(1, 2, 0, 3)[:, None]  # (3, 1, H, t, D)
             mixed = self._attend(q, *cache.extend(k, v), None)[0]
             return self.output(F.pad(mixed, (0, 0, 0, len(x) - n_rows)))
         parts = []
         for group, part in zip(packing.groups, packing.split(heads), strict=True):
-            q, k, v = part.permute(2, 0, 3, 1, 4)  # (3, n, H, L, D), a view
+            q, k, v = (rows.transpose(1, 2) for rows in part.unbind(2))  # (n, H, L, D), views
             parts.append(self._attend(q, k, v, group.mask))
         return self.output(packing.merge(parts, spare=len(x) - n_rows))
 
     def _turn(self, heads: Tensor, packing: Packing) -> Tensor:
-        """Queries and keys, (T, 2, H, D), to unit length and their position's angle, where asked"""
-        if self.norm_eps is not None:
-            heads = unit_rms(heads, eps=self.norm_eps)
-        return heads if self.rotary is None else self.rotary(heads, packing)
+        """(T, 3, H, D), queries and keys at unit length and their position's angle, where asked"""
+        if self.norm_eps is None:
+            return heads if self.rotary is None else self.rotary.turn(heads, packing)
+        unit = unit_rms(heads[:, :2], eps=self.norm_eps)
+        turned = unit if self.rotary is None else self.rotary(unit, packing)
+        return torch.cat([turned, heads[:, 2:]], dim=1)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         """(n, H, L, D) queries, (n, H, K, D) keys and values -> (n, L, W)"""

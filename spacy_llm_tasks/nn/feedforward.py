@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import GATED, TransformerConfig
+from .gate import gated
 from .linear import Linear
 
 # The activation that a gate goes through.
@@ -45,8 +46,7 @@ class FeedForward(nn.Module):
         inner = self.up(x)
         if self.activation not in GATED:
             return bend(inner, self.activation)
-        gate, value = inner.chunk(2, dim=-1)
-        return bend(gate, GATE_OF[self.activation]) * value
+        return gated(inner, GATE_OF[self.activation])
 
 
 def bend(x: Tensor, activation: str) -> Tensor:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ..errors import Errors
 from .packing import Packing
+from .rotation import rotate, rotate_pairs
 
 
 class LearnedPositions(nn.Embedding):
@@ -92,12 +93,30 @@ class Rotary(nn.Module):
         packing (Packing): Knows the position of each row.
         RETURNS (Tensor): (T, ..., D).
         """
-        angles = packing.positions[:, None] * self.frequencies  # (T, D/2)
-        shape = (len(angles),) + (1,) * (heads.dim() - 2) + (angles.shape[1],)
-        cos, sin = angles.cos().to(heads.dtype), angles.sin().to(heads.dtype)
-        cos, sin = cos.view(shape), sin.view(shape)
-        a, b = heads.chunk(2, dim=-1)
-        return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+        cos, sin = self._waves(packing, heads.dtype)
+        shape = (len(cos),) + (1,) * (heads.dim() - 2) + (cos.shape[1],)
+        return rotate_pairs(heads, cos.view(shape), sin.view(shape))
+
+    def turn(self, qkv: Tensor, packing: Packing) -> Tensor:
+        """Turn queries and keys that come with their values, faster in training.
+
+        qkv (Tensor): (T, 3, H, D) queries, keys and values of every row.
+        packing (Packing): Knows the position of each row.
+        RETURNS (Tensor): (T, 3, H, D), the values as they were.
+        """
+        return rotate(qkv, *self._waves(packing, qkv.dtype))
+
+    def _waves(self, packing: Packing, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """RETURNS (tuple): (T, D/2) cos and sin of the angles of each row."""
+        positions = packing.positions
+        if packing.max_length >= len(positions):
+            angles = positions[:, None] * self.frequencies
+            return angles.cos().to(dtype), angles.sin().to(dtype)
+        # sequences share positions, and gathering is cheaper than another cosine
+        places = torch.arange(packing.max_length, device=positions.device)
+        angles = places[:, None] * self.frequencies
+        cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
+        return cos.index_select(0, positions), sin.index_select(0, positions)
 
 
 class Alibi(nn.Module):

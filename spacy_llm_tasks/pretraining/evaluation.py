@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -10,18 +11,26 @@ from torch import nn
 from .distributed import Team
 from .feed import Feed
 from .precision import MixedPrecision
+from .prepared import LossSum, Prepared
+from .replicas import release
 from .tally import Tally, bits_per_byte, perplexity
+
+# The loss by pieces of text, while it is added up.
+BY_TEXT = "nats_by_piece_of_text"
 
 
 class Evaluation:
     """Scores a model on held-out text.
 
     feed (Feed): Of the held-out text.
-    n_batches (int): Micro-batches to read for each objective.
+    n_batches (int): Micro-batches to read for each objective, at most; 0: all.
     weights (Mapping[str, float]): Of the objectives.
     precision (MixedPrecision): Of the forward pass.
     team (Team): Shares the micro-batches out.
     bytes_per_piece (float | None): Of the held-out text; None: bits per byte are left out.
+
+    Bits per byte are those of all predictions, ends of documents among them, by the bytes of the
+    pieces that were predicted.
     """
 
     def __init__(
@@ -35,7 +44,7 @@ class Evaluation:
         bytes_per_piece: float | None = None,
     ) -> None:
         self.feed = feed
-        self.n_batches = n_batches
+        self.n_batches = min(n_batches or feed.sampler.n_batches, feed.sampler.n_batches)
         self.weights = weights
         self.precision = precision
         self.team = team
@@ -47,7 +56,8 @@ class Evaluation:
 
         model (nn.Module): A `PretrainingModel`, wrapped for the team.
         RETURNS (dict[str, dict[str, float]]): By objective, its `loss` in nats per prediction,
-            `perplexity`, for causal objectives `bits_per_byte`, and what else it measures.
+            `perplexity`, for causal objectives `bits_per_byte`, and what else it measures. An
+            objective that finds nothing to predict there is left out.
         """
         model.eval()
         tally = Tally()
@@ -59,19 +69,31 @@ class Evaluation:
                 prepared = self.feed.prepare(name, min(number, self.n_batches - 1), progress=1.0)
                 with self.precision.forward():
                     losses = model(name, prepared.to(self.team.device))
+                losses = self._with_text(name, prepared, losses)
                 tally.add(name, losses, counts=number < self.n_batches)
-        scores: dict[str, dict[str, float]] = {}
-        for key, value in tally.over(self.team).means().items():
-            name, _, measure = key.partition(" ")
-            scores.setdefault(name, {})[measure] = value
+        release(model)
+        scores = tally.over(self.team).groups()
         for name, found in scores.items():
-            objective = self.feed.objectives[name]
-            if objective.is_likelihood and "loss" in found:
+            if self.feed.objectives[name].is_likelihood:
                 found["perplexity"] = perplexity(found["loss"])
-            if objective.reads_all and self.bytes_per_piece is not None:
-                found["bits_per_byte"] = bits_per_byte(found["loss"], self.bytes_per_piece)
+            loss = found.pop(BY_TEXT, None)
+            if loss is not None and self.bytes_per_piece is not None:
+                found["bits_per_byte"] = bits_per_byte(loss, self.bytes_per_piece)
         return scores
 
     def total(self, scores: Mapping[str, Mapping[str, float]]) -> float:
-        """RETURNS (float): The weighted sum of the held-out losses, by which runs are judged."""
-        return sum(weight * scores[name]["loss"] for name, weight in self.weights.items())
+        """The number by which runs are judged.
+
+        scores (Mapping): What a call gave.
+        RETURNS (float): The weighted sum of the held-out losses; NaN if there are none.
+        """
+        losses = [self.weights[name] * found["loss"] for name, found in scores.items()]
+        return sum(losses) if losses else math.nan
+
+    def _with_text(self, name: str, prepared: Prepared, losses: LossSum) -> LossSum:
+        """Where the loss is that of a text, take note of how many of its pieces were predicted."""
+        if not self.feed.objectives[name].reads_all:
+            return losses
+        n = int((~self.feed.special.among(prepared.targets.numpy())).sum())
+        measures = {**losses.metrics, BY_TEXT: (losses.total.item(), float(n))}
+        return losses._replace(metrics=measures)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..files import write_text
 from ..nn import kernels
-from .checkpoints import Checkpoints
+from .checkpoints import Checkpoint, Checkpoints
 from .curves import read_log, write_page
 from .distributed import Team
 from .evaluation import Evaluation
@@ -51,6 +51,7 @@ class Loop:
     settings (TrainingSettings): How long and how often.
     output (Path): Gets the log and the curves.
     progress (Progress): How far the run is.
+    tally (Tally): What was measured since the last line of the log.
     on_line (Callable | None): Called in the first process with each line of the log, and how much
         of the run is done.
     """
@@ -65,35 +66,48 @@ class Loop:
     settings: TrainingSettings
     output: Path
     progress: Progress
+    tally: Tally = field(default_factory=Tally)
     on_line: Tell | None = None
 
-    def run(self, *, stop: Callable[[], bool] = lambda: False) -> None:
+    def run(self, *, stop: Callable[[], bool] = lambda: False) -> bool:
         """Do all steps that are left.
 
         stop (Callable): Asked after every step; True saves a checkpoint and ends the run early.
+        RETURNS (bool): Whether the run has come to its end. All processes agree on it.
         RAISES (ValueError): A loss is no number.
         """
-        tally, started = Tally(), self._now()
-        while not self._agreed(self.progress.is_over):
-            share = self.progress.share
-            rate = self.schedule(share)
-            batches = self._batches(share)
-            tally.merge(self.update(batches, factor=rate))
-            self.progress.step += 1
-            n_pieces = sum(len(part.pieces) for parts in batches.values() for part in parts)
-            self.progress.pieces += int(self.team.sum(float(n_pieces)))
-            is_due = self.progress.step % self.settings.eval_steps == 0
-            is_over = self._agreed(self.progress.is_over)
-            if self.progress.step % self.settings.log_steps == 0 or is_due or is_over:
-                self._write(self._line(tally, rate, started))
-                tally, started = Tally(), self._now()
-            if is_due or is_over:
+        started = self._now()
+        is_over = self._agreed(self.progress.is_over)
+        is_stopped = False
+        while not is_over and not is_stopped:
+            rate = self._step()
+            # Time passes: each of the two is asked once, and acted on for the whole of this round.
+            is_over, is_stopped = self.team.share([self.progress.is_over, bool(stop())])
+            is_due = self.progress.step % self.settings.eval_steps == 0 or is_over
+            if is_due or self.progress.step % self.settings.log_steps == 0:
+                self._write(self._line(rate, started))
+                self.tally, started = Tally(), self._now()
+            if is_due:
                 self.evaluate()
                 started = self._now()
-            elif self._agreed(stop()):
+                # patience may be used up now
+                is_over = is_over or self._agreed(self.progress.is_over)
+            elif is_stopped:
                 self.save()
-            if self._agreed(stop()):
-                return
+        return is_over
+
+    def _step(self) -> float:
+        """Do a step. RETURNS (float): Its factor of the learning rates."""
+        # Clocks differ, and all processes must step alike.
+        share = self.team.share(self.progress.ahead)
+        rate = self.schedule(share)
+        batches = self._batches(share)
+        self.tally.merge(self.update(batches, factor=rate))
+        n_pieces = sum(len(part.pieces) for parts in batches.values() for part in parts)
+        self.progress.step += 1
+        self.progress.batches += self.settings.accumulate * self.team.world
+        self.progress.pieces += int(self.team.sum(float(n_pieces)))
+        return rate
 
     def _now(self) -> tuple[float, int]:
         return self.progress.elapsed, self.progress.pieces
@@ -119,28 +133,23 @@ class Loop:
 
     def save(self) -> None:
         """Write a checkpoint. All processes must call it."""
-        tensors = {
-            name: collect(holder, self.team)
-            for name, holder in (
-                ("model", named_tensors(self.update.model)),
-                ("optimizer", self.update.optimizer.state_dict()),
-                (
-                    "average",
-                    {} if self.update.average is None else self.update.average.state_dict(),
-                ),
-            )
+        update = self.update
+        holders = {
+            "model": named_tensors(update.model),
+            "optimizer": update.optimizer.state_dict(),
+            "average": {} if update.average is None else update.average.state_dict(),
         }
+        tensors = {name: collect(holder, self.team) for name, holder in holders.items()}
         state = {
             "progress": self.progress.to_dict(),
-            "precision": self.update.precision.state_dict(),
+            "precision": update.precision.state_dict(),
             "random": random_states(self.team),
+            "tally": self.tally.sums,
             "kernel": kernels.current(),
             "lines": len(read_log(self._log)) if self.team.is_first else 0,
         }
-        best = self.progress.best
-        is_best = best is not None and self.progress.best_step == self.progress.step
-        score = -best if best is not None and is_best else None
-        step = self.progress.step
+        step, best = self.progress.step, self.progress.best
+        score = None if best is None or self.progress.best_step != step else -best
         self.team.on_first(
             lambda: str(self.checkpoints.save(step, tensors=tensors, state=state, score=score))
         )
@@ -148,20 +157,31 @@ class Loop:
     def restore(self) -> bool:
         """Go on from the newest whole checkpoint, if there is one. All processes must call it.
 
-        RETURNS (bool): Whether there is.
+        RETURNS (bool): Whether there is. Without one, the log begins anew.
         """
-        found = self.checkpoints.load_latest() if self.team.is_first else None
-        if not self.team.share(found is not None):
+        found: list[Checkpoint] = []
+
+        def look() -> bool:
+            checkpoint = self.checkpoints.load_latest()
+            if checkpoint is None:
+                self._log.unlink(missing_ok=True)
+            else:
+                found.append(checkpoint)
+            return bool(found)
+
+        if not self.team.on_first(look):
             return False
-        tensors = {} if found is None else found.tensors
+        tensors = found[0].tensors if found else {}
         spread(tensors.get("model", {}), named_tensors(self.update.model), self.team)
         restore(tensors.get("optimizer", {}), self.update.optimizer, self.team)
         if self.update.average is not None:
             restore(tensors.get("average", {}), self.update.average, self.team)
-        state = self.team.share(None if found is None else found.state)
+        state = self.team.share(found[0].state if found else None)
         self.progress.restore(state["progress"])
+        self.tally.sums = {key: (total, count) for key, (total, count) in state["tally"].items()}
         self.update.precision.load_state_dict(state["precision"])
-        kernels.use(state["kernel"])
+        if state["kernel"] == "plain" or kernels.available():
+            kernels.use(state["kernel"])
         restore_random_states(
             state["random"], self.team, seed=self.settings.seed, step=self.progress.step
         )
@@ -177,7 +197,7 @@ class Loop:
     def _batches(self, share: float) -> dict[str, list[Prepared]]:
         """This process's micro-batches of the next step, by objective."""
         many, team = self.settings.accumulate, self.team
-        first = (self.progress.step * team.world + team.rank) * many
+        first = self.progress.batches + team.rank * many
         return {
             name: [
                 self.feed.prepare(name, number, progress=share)
@@ -190,20 +210,18 @@ class Loop:
         with nullcontext() if self.update.average is None else self.update.average.swap():
             return evaluation(self.update.model)
 
-    def _line(self, tally: Tally, rate: float, started: tuple[float, int]) -> dict[str, Any]:
+    def _line(self, rate: float, started: tuple[float, int]) -> dict[str, Any]:
         """What the log says of the steps since the last line."""
-        seconds = max(1e-9, self.progress.elapsed - started[0])
-        share, elapsed = self.progress.share, self.progress.elapsed
-        groups: dict[str, dict[str, float]] = {}
-        for key, value in tally.means().items():
-            name, _, measure = key.partition(" ")
-            groups.setdefault(name, {})[measure] = value
+        progress = self.progress
+        seconds = max(1e-9, progress.elapsed - started[0])
+        share, elapsed = progress.share, progress.elapsed
         return {
-            "step": self.progress.step,
-            "train": groups,
+            "step": progress.step,
+            "train": self.tally.groups(),
             "rate": rate,
-            "pieces": self.progress.pieces,
-            "pieces_per_second": (self.progress.pieces - started[1]) / seconds,
+            "pieces": progress.pieces,
+            "epochs": progress.batches / self.feed.sampler.n_batches,
+            "pieces_per_second": (progress.pieces - started[1]) / seconds,
             "minutes": elapsed / 60,
             "minutes_left": elapsed * (1 / share - 1) / 60 if share else 0.0,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ class Progress:
     clock (Callable): Seconds, growing.
 
     step (int): Steps done.
+    batches (int): Micro-batches dealt out, over all machines: the next one has this number.
     pieces (int): Pieces read in training, over all machines.
     seconds (float): Time used by earlier processes of this run.
     best (float | None): The lowest held-out loss.
@@ -28,6 +30,7 @@ class Progress:
     settings: TrainingSettings
     clock: Callable[[], float] = time.monotonic
     step: int = 0
+    batches: int = 0
     pieces: int = 0
     seconds: float = 0.0
     best: float | None = None
@@ -47,12 +50,14 @@ class Progress:
     def share(self) -> float:
         """RETURNS (float): How much of the run is done, from 0 to 1: of its steps or of its
         minutes, whichever is further."""
-        steps, minutes = self.settings.max_steps, self.settings.max_minutes
-        shares = [
-            *([self.step / steps] if steps else []),
-            *([self.elapsed / (60 * minutes)] if minutes else []),
-        ]
-        return min(1.0, max(shares, default=0.0))
+        return self._share_at(self.step)
+
+    @property
+    def ahead(self) -> float:
+        """RETURNS (float): The same for the next step, which stands for all of its length: its
+        middle. At its beginning the first step of a warm-up would have the rate 0, and be lost; at
+        its end the last one would."""
+        return self._share_at(self.step + 0.5)
 
     @property
     def is_over(self) -> bool:
@@ -64,9 +69,9 @@ class Progress:
         """Take note of an evaluation.
 
         loss (float): The held-out loss.
-        RETURNS (bool): Whether it is the lowest yet.
+        RETURNS (bool): Whether it is the lowest yet. What is no finite number never is.
         """
-        if self.best is None or loss < self.best:
+        if math.isfinite(loss) and (self.best is None or loss < self.best):
             self.best, self.best_step, self.waited = loss, self.step, 0
             return True
         self.waited += 1
@@ -74,7 +79,7 @@ class Progress:
 
     def to_dict(self) -> dict[str, Any]:
         """RETURNS (dict): The numbers, fit for JSON; `restore` takes them."""
-        names = ("step", "pieces", "best", "best_step", "waited")
+        names = ("step", "batches", "pieces", "best", "best_step", "waited")
         return {name: getattr(self, name) for name in names} | {"seconds": self.elapsed}
 
     def restore(self, values: dict[str, Any]) -> None:
@@ -82,3 +87,9 @@ class Progress:
         for name, value in values.items():
             setattr(self, name, value)
         self.started = self.clock()
+
+    def _share_at(self, step: float) -> float:
+        steps, minutes = self.settings.max_steps, self.settings.max_minutes
+        by_steps = 0.0 if steps is None else step / steps
+        by_minutes = 0.0 if minutes is None else self.elapsed / (60 * minutes)
+        return min(1.0, max(by_steps, by_minutes))

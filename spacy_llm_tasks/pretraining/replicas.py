@@ -85,6 +85,19 @@ def accumulating(model: nn.Module, *, is_last: bool) -> Iterator[None]:
     yield
 
 
+def release(model: nn.Module) -> None:
+    """Give up what a forward pass has gathered that no backward pass follows.
+
+    Until then a sharded model would go on with these weights, whatever its own parts become.
+
+    model (nn.Module): What `wrap` gave.
+    """
+    for module in model.modules():
+        if hasattr(module, "reshard"):
+            sharded: Any = module
+            sharded.reshard()
+
+
 @torch.no_grad()
 def collect(tensors: Mapping[str, Tensor], team: Team) -> dict[str, Tensor]:
     """Bring whole tensors together in the first process.

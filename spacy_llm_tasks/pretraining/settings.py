@@ -21,6 +21,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ..errors import Errors
+from ..tokenization.train import KINDS, NORMALIZATIONS
 from .corpus import CorpusSettings
 
 
@@ -43,6 +44,16 @@ class TokenizerSettings:
     lowercase: bool | None = None
     strip_accents: bool | None = None
     normalization: str = "nfc"
+
+    def __post_init__(self) -> None:
+        """RAISES (ValueError): There is no such kind or normalization."""
+        for name, value, known in (
+            ("kind", self.kind, KINDS),
+            ("normalization", self.normalization, NORMALIZATIONS),
+        ):
+            if value not in known:
+                what = {"kind": f"tokenizer.{name}", "found": value, "known": ", ".join(known)}
+                raise ValueError(Errors.E740.format(**what))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +86,11 @@ class DataSettings:
     min_pieces: int = 8
     batch_pieces: int = 4096
 
+    def __post_init__(self) -> None:
+        """RAISES (ValueError): Chunks cannot be cut so."""
+        if not 1 <= self.min_pieces <= self.length:
+            raise ValueError(Errors.E724.format(length=self.length, min_pieces=self.min_pieces))
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
@@ -100,6 +116,11 @@ class OptimizerSettings:
     eps: float = 1e-8
     momentum: float = 0.95
     clip_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        """RAISES (ValueError): The norm is below 0. `make_optimizer` checks the rest."""
+        if not self.clip_norm >= 0:
+            _refuse_number("optimizer.clip_norm", self.clip_norm, "0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +177,19 @@ class TrainingSettings:
     keep_last: int = 2
     keep_best: int = 1
 
+    def __post_init__(self) -> None:
+        """RAISES (ValueError): A number is out of range."""
+        for names, low in (
+            (("max_steps", "accumulate", "log_steps", "eval_steps", "keep_last"), 1),
+            (("seed", "eval_batches", "patience", "keep_best"), 0),
+        ):
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and value < low:
+                    _refuse_number(f"training.{name}", value, str(low))
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            _refuse_number("training.max_minutes", self.max_minutes, "above 0")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -194,13 +228,13 @@ class Settings:
         for name in ("corpus", "objectives"):
             if name not in given:
                 raise ValueError(Errors.E763.format(name=f"the section [{name}]"))
-        read: dict[str, Any] = {
-            name: {key: dict(value) for key, value in section.items()}
-            if name == "objectives"
-            else _read(hints[name], name, section)
-            for name, section in given.items()
-        }
-        return cls(**read)
+        for name, section in given.items():
+            _refuse_value(name, section)
+        objectives = given.pop("objectives")
+        for name, section in objectives.items():
+            _refuse_value(f"objectives.{name}", section)
+        sections = {name: _read(hints[name], name, section) for name, section in given.items()}
+        return cls(objectives={name: dict(v) for name, v in objectives.items()}, **sections)
 
     def to_dict(self) -> dict[str, Any]:
         """RETURNS (dict): Plain values by section and key, as `from_dict` takes them."""
@@ -217,10 +251,21 @@ def _read(kind: Any, name: str, values: Mapping[str, Any]) -> Any:
             raise ValueError(Errors.E763.format(name=f"{name}.{entry.name}"))
     for key, value in values.items():
         if not _fits(value, hints[key]):
-            expected = getattr(hints[key], "__name__", str(hints[key]))
+            hint = hints[key]
+            expected = hint.__name__ if isinstance(hint, type) else str(hint).split("abc.")[-1]
             place = f"{name}.{key}"
             raise ValueError(Errors.E764.format(name=place, found=value, expected=expected))
     return kind(**values)
+
+
+def _refuse_value(name: str, value: Any) -> None:
+    """Refuse what stands where a section should be."""
+    if not isinstance(value, Mapping):
+        raise ValueError(Errors.E764.format(name=name, found=value, expected="a section"))
+
+
+def _refuse_number(name: str, value: float, low: str) -> None:
+    raise ValueError(Errors.E741.format(what=name, value=value, low=low, high="any"))
 
 
 def _refuse_unknown(section: str, values: Mapping[str, Any], known: list[str]) -> None:
@@ -244,5 +289,6 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, int | float)
     kind = get_origin(hint) or hint
     if isinstance(value, list | tuple):
-        return isinstance(kind, type) and kind is not str and issubclass(kind, Sequence)
+        is_sequence = isinstance(kind, type) and kind is not str and issubclass(kind, Sequence)
+        return is_sequence and all(_fits(part, get_args(hint)[0]) for part in value)
     return isinstance(kind, type) and isinstance(value, kind)

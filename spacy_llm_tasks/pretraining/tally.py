@@ -29,6 +29,10 @@ class Tally:
         for measure, (total, count) in {"loss": loss, **losses.metrics}.items():
             self._count(f"{name} {measure}", total * counts, count * counts)
 
+    def note(self, key: str, value: float) -> None:
+        """Count one value of something that is measured once a step."""
+        self._count(key, value, 1)
+
     def merge(self, other: Tally) -> None:
         """Count what another tally has counted."""
         for key, (total, count) in other.sums.items():
@@ -45,6 +49,18 @@ class Tally:
     def loss(self, name: str) -> float:
         """RETURNS (float): Mean loss of an objective, in nats; NaN where nothing was counted."""
         return self.means().get(f"{name} loss", math.nan)
+
+    def is_finite(self, name: str) -> bool:
+        """RETURNS (bool): Whether the loss of an objective is; one that predicted nothing too."""
+        return math.isfinite(self.sums.get(f"{name} loss", (0.0, 0.0))[0])
+
+    def groups(self) -> dict[str, dict[str, float]]:
+        """RETURNS (dict[str, dict[str, float]]): The means by objective and measure."""
+        groups: dict[str, dict[str, float]] = {}
+        for key, value in self.means().items():
+            name, _, measure = key.partition(" ")
+            groups.setdefault(name, {})[measure] = value
+        return groups
 
     def means(self) -> dict[str, float]:
         """RETURNS (dict[str, float]): The means by `"objective measure"`."""

@@ -8,7 +8,6 @@ get the gradient that one gets from the same micro-batches, however unevenly pre
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -36,7 +35,8 @@ class Update:
     team (Team): The machines.
     clip_norm (float): Largest global norm of the gradients; 0: no clipping.
     average (Average | None): Follows the weights.
-    culprits (Path): The file that a micro-batch whose loss is no number is written to.
+    culprits (Path): The file that micro-batches whose loss is no number are written to; in a team,
+        each process that has some puts its rank into the name.
     """
 
     def __init__(
@@ -65,7 +65,9 @@ class Update:
 
         batches (Mapping[str, Sequence[Prepared]]): This machine's micro-batches, by objective.
         factor (float): Of the highest learning rates, from the schedule.
-        RETURNS (Tally): Sums and counts of the losses and of what was measured, of all machines.
+        RETURNS (Tally): Sums and counts of the losses and of what was measured, of all machines;
+            besides, "gradients norm" before clipping, and 1 as "gradients left_out" for a step
+            that was left out because they were no finite numbers.
         RAISES (ValueError): A loss is no finite number. Nothing was stepped.
         """
         self.model.train()
@@ -81,29 +83,43 @@ class Update:
                         losses = self.model(name, prepared.to(self.team.device))
                     tally.add(name, losses)
                     self.precision.backward(losses.total * share)
-        tally = tally.over(self.team)
         self._check(tally, batches)
-        self.precision.clip(self.model, self.optimizer, max_norm=self.clip_norm)
+        tally = tally.over(self.team)
+        norm = self.precision.clip(self.model, self.optimizer, max_norm=self.clip_norm)
         is_stepped = self.precision.step(self.optimizer)
         self.optimizer.zero_grad()
         if self.average is not None and is_stepped:
             self.average.update()
+        if is_stepped:
+            tally.note("gradients norm", norm)
+        tally.note("gradients left_out", float(not is_stepped))
         return tally
 
-    def _check(self, tally: Tally, batches: Mapping[str, Sequence[Prepared]]) -> None:
-        bad = [name for name in batches if not math.isfinite(tally.loss(name))]
-        if not bad:
+    def _check(self, own: Tally, batches: Mapping[str, Sequence[Prepared]]) -> None:
+        """Stop all processes if a loss of one of them is no number.
+
+        own (Tally): What this process has counted.
+        batches (Mapping): Its micro-batches.
+        """
+        names = [name for name in batches if not own.is_finite(name)]
+        path = self.culprits
+        if not self.team.is_alone:
+            path = path.with_stem(f"{path.stem}-{self.team.rank}")
+        found = [(names, path) for names, path in self.team.gather([names, str(path)]) if names]
+        if not found:
             return
         self.optimizer.zero_grad()
-        if self.team.is_first:
+        if names:
             arrays = {
                 f"{name}/{place}/{key}": value
-                for name in bad
+                for name in names
                 for place, prepared in enumerate(batches[name])
                 for key, value in _arrays(prepared)
             }
-            np.savez(self.culprits, **arrays)  # type: ignore[arg-type]
-        raise ValueError(Errors.E765.format(names=", ".join(bad), path=self.culprits))
+            np.savez(path, **arrays)  # type: ignore[arg-type]
+        bad = sorted({name for names, _ in found for name in names})
+        paths = ", ".join(path for _, path in found)
+        raise ValueError(Errors.E765.format(names=", ".join(bad), path=paths))
 
 
 def _arrays(prepared: Prepared) -> list[tuple[str, np.ndarray]]:

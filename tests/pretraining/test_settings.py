@@ -63,6 +63,14 @@ def test_shipped_configs_are_correct(name):
         assert make_objective(objective, values).kind == name
 
 
+def test_the_config_for_continued_pretraining_asks_for_a_checkpoint_and_a_corpus():
+    config = Config().from_disk(FOLDER / "continued.cfg", interpolate=False)
+    config["paths"] = {"corpus": "texts", "init": "weights/mine"}
+    settings = Settings.from_dict(Config(config).interpolate())
+    assert settings.model.init == "weights/mine" and settings.corpus.paths == ["texts"]
+    assert settings.tokenizer.path is None  # the checkpoint's
+
+
 def test_these_are_all():
     names = sorted(path.name for path in FOLDER.glob("*.cfg"))
-    assert names == ["decoder.cfg", "encoder.cfg", "seq2seq.cfg"]
+    assert names == ["continued.cfg", "decoder.cfg", "encoder.cfg", "seq2seq.cfg"]

@@ -67,7 +67,8 @@ class Description:
     n_bytes (dict[str, int]): Precision -> bytes of the weights in memory, see `count_bytes`.
     operations (Operations): What the forward pass computes.
     stored (StoredWeights): The file.
-    tokenizer (PieceTokenizer | None): The tokenizer beside it, if there is one.
+    tokenizer (PieceTokenizer | None): The tokenizer beside it, if there is one that can be read.
+    tokenizer_problem (str | None): Why there is none.
     """
 
     family: str
@@ -80,7 +81,8 @@ class Description:
     n_bytes: dict[str, int]
     operations: Operations
     stored: StoredWeights
-    tokenizer: PieceTokenizer | None
+    tokenizer: PieceTokenizer | None = None
+    tokenizer_problem: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """RETURNS (dict): Everything, in plain values."""
@@ -104,6 +106,7 @@ class Description:
             },
             "stored": asdict(self.stored),
             "tokenizer": None if self.tokenizer is None else _tokenizer_facts(self.tokenizer),
+            "tokenizer_problem": self.tokenizer_problem,
         }
 
 
@@ -144,7 +147,7 @@ def describe(folder: str | Path, *, length: int | None = None) -> Description:
         n_bytes=count_bytes(model, head),
         operations=count_operations(model, head, length=length),
         stored=stored,
-        tokenizer=_tokenizer_in(path),
+        **_tokenizer_in(path),
     )
 
 
@@ -177,11 +180,12 @@ def _shape_only(path: Path, kind: str, config: Any) -> tuple[Trunk, PieceHead | 
         return encoder, PieceHead(config, transform=True, bias=True)
 
 
-def _tokenizer_in(path: Path) -> PieceTokenizer | None:
+def _tokenizer_in(path: Path) -> dict[str, Any]:
+    """The two fields of a description."""
     try:
-        return PieceTokenizer.from_folder(path)
-    except FileNotFoundError:
-        return None
+        return {"tokenizer": PieceTokenizer.from_folder(path)}
+    except (FileNotFoundError, ValueError) as error:
+        return {"tokenizer_problem": str(error)}
 
 
 def _tokenizer_facts(tokenizer: PieceTokenizer) -> dict[str, Any]:

@@ -7,9 +7,9 @@
 A weight costs a multiplication and an addition, 2 operations; the backward pass has two products
 for each one of the forward pass, so that a step of training takes 6 N (Kaplan et al. 2020, section
 2.1, https://arxiv.org/abs/2001.08361). Attention adds its two products, queries with keys and
-weights with values, 2 K W each (Chowdhery et al. 2022, appendix B,
-https://arxiv.org/abs/2204.02311: 12 K W in training); causal attention is counted in full, as there.
-Lookups in tables cost nothing; norms, activations and softmax are left out.
+weights with values, 2 K W each (Chowdhery et al. 2022, appendix B: 12 K W in training,
+https://arxiv.org/abs/2204.02311); causal attention is counted in full, as there. Lookups in tables
+cost nothing; norms, activations and softmax are left out.
 """
 
 from __future__ import annotations
