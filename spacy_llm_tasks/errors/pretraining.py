@@ -191,8 +191,8 @@ class PretrainingErrors:
         "tokenizer.path to use the checkpoint's own."
     )
     E778 = (
-        "{folder} is there already, but was not made by this run. It was left alone: choose another "
-        "--output."
+        "{folder} is there already, but was not made by this run. It was left alone: choose "
+        "another --output."
     )
     E780 = (
         "{path} is no checkpoint: expected a folder with config.json, model.safetensors and the "
