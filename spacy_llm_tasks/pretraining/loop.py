@@ -116,12 +116,9 @@ class Loop:
         """What the first process thinks, so that all do the same: clocks differ."""
         return bool(self.team.share(value))
 
-    def evaluate(self) -> dict[str, dict[str, float]]:
-        """Read held-out text, write a line of the log and a checkpoint, draw the curves.
-
-        RETURNS (dict): The scores by objective, empty without held-out text.
-        """
-        scores: dict[str, dict[str, float]] = {}
+    def evaluate(self) -> None:
+        """Read held-out text, if there is any, and write a line of the log; write a checkpoint, and
+        draw the curves. All processes must call it."""
         if self.evaluation is not None:
             scores = self._scores(self.evaluation)
             is_best = self.progress.judge(self.evaluation.total(scores))
@@ -129,7 +126,6 @@ class Loop:
         self.save()
         if self.team.is_first:
             write_page(self.output / CURVES_FILE, read_log(self._log), title="Pretraining")
-        return scores
 
     def save(self) -> None:
         """Write a checkpoint. All processes must call it."""
