@@ -29,6 +29,9 @@ from ..errors import Errors
 
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
+# The groups that this process has left; see `Team.close`.
+_LEFT: list[Any] = []
+
 Number = TypeVar("Number", Tensor, float)
 
 
@@ -84,6 +87,10 @@ class Team:
     def close(self) -> None:
         """Leave the team."""
         if not self.is_alone:
+            # A thread of the group that has sent the last message needs Python's lock to let go of
+            # its tensors. Whoever frees the group holds that lock, and waits for the thread: for
+            # ever, if it comes too early. So the group is not freed before the process ends.
+            _LEFT.append(dist.group.WORLD)
             dist.destroy_process_group()
 
     def barrier(self) -> None:

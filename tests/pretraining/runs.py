@@ -115,5 +115,4 @@ def _begin(function, arguments, told, environment):
         descriptor = os.open(told, os.O_WRONLY | os.O_CREAT)
         os.dup2(descriptor, sys.stdout.fileno())
         os.dup2(descriptor, sys.stderr.fileno())
-    import faulthandler; faulthandler.dump_traceback_later(15, file=open(str(told or "/tmp/rt/kill") + ".trace", "w"))
     function(*arguments)

@@ -73,7 +73,7 @@ def start_two(folder, *arguments):
         for rank in (0, 1)
     ]
     for process in processes:
-        process.join(25)
+        process.join(120)
         process.kill()
     return [p.exitcode for p in processes], [path.read_text() for path in told]
 
