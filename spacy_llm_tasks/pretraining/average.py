@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import Errors
-from .names import named_parameters
+from .names import fill, named_parameters
 
 COUNT = "n_updates"
 
@@ -81,8 +81,4 @@ class Average:
         RAISES (ValueError): It belongs to another model.
         """
         self.allocate(state)
-        for key, tensor in self.state_dict().items():
-            if tensor.shape != state[key].shape:
-                found, expected = tuple(state[key].shape), tuple(tensor.shape)
-                raise ValueError(Errors.E745.format(key=key, found=found, expected=expected))
-            tensor.copy_(state[key])
+        fill(self.state_dict(), state)

@@ -6,9 +6,11 @@ into the names. State is kept by the names without these, so that it fits the ba
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor, nn
+
+from ..errors import Errors
 
 WRAPPERS = frozenset({"module", "_orig_mod", "_checkpoint_wrapped_module"})
 
@@ -39,3 +41,22 @@ def named_tensors(model: nn.Module) -> dict[str, Tensor]:
 def plain(name: str) -> str:
     """RETURNS (str): A parameter's name without the parts that wrappers put into it."""
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def fill(into: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+    """Copy a saved state into live tensors.
+
+    into (Mapping[str, Tensor]): The live tensors, by name.
+    state (Mapping[str, Tensor]): What they held, with the same names, on any device.
+    RAISES (ValueError): A shape differs.
+    """
+    for key, tensor in into.items():
+        check_shape(key, state[key].shape, tensor)
+        tensor.copy_(state[key])
+
+
+def check_shape(key: str, found: Sequence[int], tensor: Tensor) -> None:
+    """RAISES (ValueError): What was saved has another shape than the tensor that it is for."""
+    if tuple(found) != tuple(tensor.shape):
+        expected = tuple(tensor.shape)
+        raise ValueError(Errors.E745.format(key=key, found=tuple(found), expected=expected))

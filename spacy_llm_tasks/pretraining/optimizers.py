@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..errors import Errors
 from .muon import Muon
-from .names import named_parameters
+from .names import fill, named_parameters
 
 OPTIMIZERS = ("adamw", "muon")
 FUSED_DEVICES = frozenset({"cpu", "cuda"})
@@ -92,11 +92,7 @@ class NamedOptimizer:
         RAISES (ValueError): It belongs to another model or another optimizer.
         """
         self.allocate(state)
-        for key, tensor in self.state_dict().items():
-            if tensor.shape != state[key].shape:
-                found, expected = tuple(state[key].shape), tuple(tensor.shape)
-                raise ValueError(Errors.E745.format(key=key, found=found, expected=expected))
-            tensor.copy_(state[key])
+        fill(self.state_dict(), state)
 
     def allocate(self, keys: Iterable[str]) -> None:
         """Make room for a state, all zero, and forget the one before.

@@ -27,6 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import Errors
 from .distributed import Team
+from .names import check_shape
 from .sharded import part_like, whole
 
 
@@ -127,9 +128,7 @@ def spread(full: Mapping[str, Tensor], into: Mapping[str, Tensor], team: Team) -
     if shapes.keys() != into.keys():
         raise ValueError(Errors.E753.format(key=min(shapes.keys() ^ into.keys())))
     for name, tensor in into.items():
-        if shapes[name] != list(tensor.shape):
-            found, expected = tuple(shapes[name]), tuple(tensor.shape)
-            raise ValueError(Errors.E745.format(key=name, found=found, expected=expected))
+        check_shape(name, shapes[name], tensor)
     for name, tensor in into.items():
         if team.is_alone:
             tensor.copy_(full[name])

@@ -14,7 +14,6 @@ Every key must be known, and every value of the right type: a misspelt setting i
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from types import UnionType
@@ -23,6 +22,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from ..errors import Errors
 from ..tokenization.train import KINDS, NORMALIZATIONS
 from .corpus import CorpusSettings
+from .hints import hint_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,10 +271,8 @@ def _refuse_number(name: str, value: float, low: str) -> None:
 def _refuse_unknown(section: str, values: Mapping[str, Any], known: list[str]) -> None:
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
             name = f"{section}.{key}" if section else key
-            raise ValueError(Errors.E760.format(name=name, hint=hint))
+            raise ValueError(Errors.E760.format(name=name, hint=hint_for(key, known)))
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -16,13 +16,7 @@ from spacy_llm_tasks.pretraining.settings import TrainingSettings
 
 from .runs import after, log_of, run, steps_of, write_texts
 
-
-@pytest.fixture(scope="module", autouse=True)
-def quick():
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(kernels, "_chosen", "plain")
-        monkeypatch.setattr("spacy_llm_tasks.files.sync", lambda path: None)
-        yield
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture(scope="module")

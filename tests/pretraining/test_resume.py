@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from spacy_llm_tasks.nn import kernels
 from spacy_llm_tasks.pretraining.piece_store import PieceStore
 
-from .runs import after, fork, log_of, run, steps_of, weights_of, write_texts
+from .runs import after, fork, log_of, run, steps_of, weights_of
 
 # All that a run can forget: dropout, two objectives in turn, accumulation, an average, momentum.
 CHANGES = {
@@ -32,19 +31,7 @@ CHANGES = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick():
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(kernels, "_chosen", "plain")
-        monkeypatch.setattr("spacy_llm_tasks.files.sync", lambda path: None)
-        yield
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory):
-    path = tmp_path_factory.mktemp("texts") / "texts.txt"
-    write_texts(path)
-    return path
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture(scope="module")

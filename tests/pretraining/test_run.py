@@ -17,7 +17,6 @@ from transformers import (
     GPT2LMHeadModel,
 )
 
-from spacy_llm_tasks.nn import kernels
 from spacy_llm_tasks.nn.decoder import TransformerDecoder
 from spacy_llm_tasks.nn.encoder import TransformerEncoder
 from spacy_llm_tasks.nn.packing import Packing
@@ -31,24 +30,12 @@ from spacy_llm_tasks.weights.checkpoint import load_encoder, load_piece_head
 from spacy_llm_tasks.weights.decoders import load_decoder
 from spacy_llm_tasks.weights.seq2seq import load_seq2seq
 
-from .runs import KINDS, after, log_of, run, steps_of, weights_of, write_texts
+from .runs import KINDS, after, log_of, run, steps_of, weights_of
 
 TEXT = "the miller carried a copper bell before dawn. her brother forgot two letters."
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick():
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(kernels, "_chosen", "plain")
-        monkeypatch.setattr("spacy_llm_tasks.files.sync", lambda path: None)
-        yield
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory):
-    path = tmp_path_factory.mktemp("texts") / "texts.txt"
-    write_texts(path)
-    return path
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture(scope="module")

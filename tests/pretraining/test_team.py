@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from spacy_llm_tasks.cli import app
-from spacy_llm_tasks.nn import kernels
 
-from .runs import fork, log_of, run, values, weights_of, write_texts
+from .runs import fork, log_of, run, values, weights_of
 
 ROOT = Path(__file__).parents[2]
 # Dropout is each process's own, so there is none here.
@@ -25,19 +24,7 @@ CHANGES = {
 COMMAND = ["pretrain"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick():
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(kernels, "_chosen", "plain")
-        monkeypatch.setattr("spacy_llm_tasks.files.sync", lambda path: None)
-        yield
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory):
-    path = tmp_path_factory.mktemp("texts") / "texts.txt"
-    write_texts(path)
-    return path
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def write_config(texts, path, **changes):

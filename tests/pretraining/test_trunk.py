@@ -6,7 +6,6 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM, BertModel, GPT2Config, GPT2LMHeadModel
 
-from spacy_llm_tasks.nn import kernels
 from spacy_llm_tasks.nn.piece_head import PieceHead
 from spacy_llm_tasks.pretraining.settings import ModelSettings
 from spacy_llm_tasks.pretraining.trunk import build_trunk, check_layout, kind_of, piece_head
@@ -14,7 +13,7 @@ from spacy_llm_tasks.tokenization import PieceTokenizer
 from spacy_llm_tasks.tokenization.train import train_tokenizer
 from spacy_llm_tasks.weights.checkpoint import load_encoder, load_piece_head
 
-from .runs import run, values, weights_of, write_texts
+from .runs import run, values, weights_of
 
 N_PIECES = 120
 BERT = {
@@ -28,19 +27,7 @@ BERT = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick():
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(kernels, "_chosen", "plain")
-        monkeypatch.setattr("spacy_llm_tasks.files.sync", lambda path: None)
-        yield
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory):
-    path = tmp_path_factory.mktemp("texts") / "texts.txt"
-    write_texts(path)
-    return path
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ and computes its loss on the rows that something is predicted from (`predictions
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import Errors
+from ..hints import hint_for
 from ..objective import Objective
 from .causal import CausalLM
 from .contrastive import Contrastive
@@ -46,8 +46,7 @@ def make_objective(name: str, settings: Mapping[str, Any]) -> Objective:
     known = list(inspect.signature(OBJECTIVES[name]).parameters)
     for setting in settings:
         if setting not in known:
-            near = difflib.get_close_matches(setting, known, n=1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
+            hint = hint_for(setting, known)
             raise ValueError(Errors.E733.format(objective=name, name=setting, hint=hint))
     return OBJECTIVES[name](**settings)
 
