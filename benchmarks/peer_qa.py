@@ -15,7 +15,7 @@ import numpy as np
 import spacy
 import torch
 from torch_loop import OPTIMIZER, fit
-from trained import Trained, need
+from trained import Trained, device, need
 
 from spacy_llm_tasks.annotations import Question, get_questions
 from spacy_llm_tasks.bench.loop import Outcome, Progress, Stopwatch
@@ -64,7 +64,7 @@ def run(item: BenchSet, key: RunKey, *, data: Path, weights: Path, progress: Pro
     spacy.util.fix_random_seed(key.seed)
     outcome, watch = Outcome(), Stopwatch()
     tokenizer = library.AutoTokenizer.from_pretrained(str(weights))
-    model = library.AutoModelForQuestionAnswering.from_pretrained(str(weights))
+    model = library.AutoModelForQuestionAnswering.from_pretrained(str(weights)).to(device())
     questions = [get_questions(doc)[0] for doc in train]  # one to each doc
     windows: list[list[Window]] = [[] for _ in train]
     for window in cut(tokenizer, questions, [doc.text for doc in train]):
@@ -72,7 +72,7 @@ def run(item: BenchSet, key: RunKey, *, data: Path, weights: Path, progress: Pro
 
     def loss_of(batch: Sequence[int]) -> torch.Tensor:
         chosen = [window for i in batch for window in windows[i]]
-        gold = torch.tensor([answer_pieces(w, questions[w.owner]) for w in chosen])
+        gold = torch.tensor([answer_pieces(w, questions[w.owner]) for w in chosen]).to(device())
         inputs = pad(tokenizer, chosen)
         return model(**inputs, start_positions=gold[:, 0], end_positions=gold[:, 1]).loss
 
@@ -157,7 +157,8 @@ def answer_pieces(window: Window, question: Question) -> tuple[int, int]:
 
 def pad(tokenizer: Any, windows: Sequence[Window]) -> dict[str, torch.Tensor]:
     """RETURNS (dict[str, Tensor]): The windows as one batch, padded to the longest of them."""
-    return tokenizer.pad([window.inputs for window in windows], return_tensors="pt")
+    padded = tokenizer.pad([window.inputs for window in windows], return_tensors="pt")
+    return padded.to(device())
 
 
 def answers(
@@ -178,7 +179,7 @@ def answers(
         chosen = windows[at : at + WINDOWS_PER_RUN]
         with torch.no_grad():
             output = model(**pad(tokenizer, chosen))
-        starts, ends = output.start_logits.numpy(), output.end_logits.numpy()
+        starts, ends = output.start_logits.cpu().numpy(), output.end_logits.cpu().numpy()
         for row, window in enumerate(chosen):
             size = len(window.places)
             best = found[window.owner]

@@ -2,12 +2,13 @@
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import spacy
 import torch
 from torch_loop import OPTIMIZER, fit
-from trained import Trained, need, version_of
+from trained import Trained, device, need, version_of
 
 from spacy_llm_tasks.annotations import get_pair
 from spacy_llm_tasks.bench.loop import Outcome, Progress, Stopwatch
@@ -35,15 +36,15 @@ def run(item: BenchSet, key: RunKey, *, data: Path, weights: Path, progress: Pro
     spacy.util.fix_random_seed(key.seed)
     train, dev = item.read(data, spacy.blank("en"))
     outcome, watch = Outcome(), Stopwatch()
-    model = library.SentenceTransformer(str(weights), device="cpu")
+    model = library.SentenceTransformer(str(weights), device=str(device()))
     loss = losses.CoSENTLoss(model, scale=SCALE)
     prepare = getattr(model, "preprocess", None) or model.tokenize  # as older versions call it
     pairs = [get_pair(doc) for doc in train]
 
     def loss_of(batch: list[int]) -> torch.Tensor:
         sides = [[train[i].text for i in batch], [pairs[i].text for i in batch]]
-        grades = torch.tensor([pairs[i].score for i in batch])
-        return loss([prepare(texts) for texts in sides], grades)
+        grades = torch.tensor([pairs[i].score for i in batch]).to(device())
+        return loss([_moved(prepare(texts)) for texts in sides], grades)
 
     fit(
         model,
@@ -73,3 +74,7 @@ def run(item: BenchSet, key: RunKey, *, data: Path, weights: Path, progress: Pro
         "optimizer": OPTIMIZER,
     }
     return Trained(outcome, settings, train, dev, version_of(PACKAGE))
+
+
+def _moved(features: dict[str, Any]) -> dict[str, Any]:
+    return {k: v.to(device()) if isinstance(v, torch.Tensor) else v for k, v in features.items()}

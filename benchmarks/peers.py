@@ -15,8 +15,6 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-import torch
-
 from spacy_llm_tasks.bench import plan, recipes, records
 from spacy_llm_tasks.bench.records import Record, RunKey
 from spacy_llm_tasks.bench.sets import SETS, BenchSet, choose
@@ -40,7 +38,6 @@ def main() -> None:
     unknown = [item.name for item in options.sets if item.name not in KNOWN]
     if unknown:
         sys.exit(f"No script trains a peer on {', '.join(unknown)}. Sets: {', '.join(KNOWN)}.")
-    torch.set_num_threads(options.threads)
     job = plan.Job(
         data=options.data,
         weights=options.weights,
@@ -50,7 +47,9 @@ def main() -> None:
         seeds=options.seeds,
         rates=options.rates,
         threads=options.threads,
+        gpu_id=options.gpu_id,
     )
+    job.use_device()
     digest = records.fingerprint(job.weights)
     if options.updates is not None:
         try_out(job, options.updates, digest)
@@ -100,7 +99,7 @@ def train(job: plan.Job, item: BenchSet, key: RunKey, digest: str) -> Record:
     trained = import_module(PEERS[item.task]).run(
         item, key, data=job.data, weights=job.weights, progress=plan.progress_of(key, tell)
     )
-    about = plan.about(trained.train, trained.dev, threads=job.threads)
+    about = plan.about(job, trained.train, trained.dev)
     return Record(
         key=key,
         score=trained.outcome.scores[item.score],
@@ -141,6 +140,7 @@ def read_options() -> argparse.Namespace:
         help="the grid; a single rate is used as it is. The squad sets keep to 2e-4 of any grid",
     )
     parser.add_argument("--threads", type=int, default=1, help="torch threads")
+    parser.add_argument("--gpu-id", type=int, default=-1, help="GPU to use; -1: the CPU")
     parser.add_argument(
         "--updates",
         type=int,

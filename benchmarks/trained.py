@@ -7,7 +7,9 @@ from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
+import torch
 from spacy.tokens import Doc
+from thinc.util import get_torch_default_device
 
 from spacy_llm_tasks.bench.loop import Outcome
 
@@ -43,6 +45,11 @@ def need(package: str) -> ModuleType:
             f"This peer needs {package} ({error}). Install it with: "
             f"pip install -c constraints.txt {package}"
         )
+
+
+def device() -> torch.device:
+    """RETURNS (torch.device): Where the peer's model goes: where spaCy was told to work."""
+    return get_torch_default_device()
 
 
 def version_of(package: str) -> dict[str, str]:

@@ -30,9 +30,18 @@ def versions() -> dict[str, str]:
     return found
 
 
-def machine() -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): Processor model, number of cores and system."""
-    return {"cpu": _cpu_model(), "cores": os.cpu_count(), "system": platform.system()}
+def machine(*, gpu_id: int = -1) -> dict[str, Any]:
+    """Say what the work was done on.
+
+    gpu_id (int): The CUDA device that did it; -1: none.
+    RETURNS (dict[str, Any]): Processor model, number of cores, system, and the GPU's name, if any.
+    """
+    found = {"cpu": _cpu_model(), "cores": os.cpu_count(), "system": platform.system()}
+    if gpu_id >= 0:
+        import torch
+
+        found["gpu"] = torch.cuda.get_device_name(gpu_id)
+    return found
 
 
 def now() -> str:
@@ -40,9 +49,9 @@ def now() -> str:
     return datetime.now(timezone.utc).replace(microsecond=0).isoformat()
 
 
-def circumstances() -> dict[str, Any]:
+def circumstances(*, gpu_id: int = -1) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): Versions, machine and date, for a result."""
-    return {"versions": versions(), "machine": machine(), "date": now()}
+    return {"versions": versions(), "machine": machine(gpu_id=gpu_id), "date": now()}
 
 
 def _cpu_model() -> str:

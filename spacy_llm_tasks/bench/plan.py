@@ -36,6 +36,7 @@ class Job:
     seeds (tuple[int, ...]): The seeds; a set takes as many from the front as it wants.
     rates (tuple[float, ...]): The grid. A single rate is used as it is, on every set.
     threads (int): torch threads.
+    gpu_id (int): The CUDA device to train on; -1: none.
     """
 
     data: Path
@@ -46,6 +47,15 @@ class Job:
     seeds: tuple[int, ...]
     rates: tuple[float, ...]
     threads: int = 1
+    gpu_id: int = -1
+
+    def use_device(self) -> None:
+        """Set torch's threads, and have spaCy and thinc use the GPU, if one was asked for."""
+        import torch
+
+        torch.set_num_threads(self.threads)
+        if self.gpu_id >= 0:
+            spacy.require_gpu(self.gpu_id)
 
     def grid(self, item: BenchSet) -> tuple[float, ...]:
         """RETURNS (tuple[float, ...]): The rates to try on a set, its own ones if it has any."""
@@ -120,9 +130,7 @@ def execute(job: Job, announce: Announce) -> Iterator[Record]:
     announce (Announce): Takes one line of progress.
     YIELDS (Record): Every result, old and new, as it becomes known.
     """
-    import torch
-
-    torch.set_num_threads(job.threads)
+    job.use_device()
     digest = records.fingerprint(job.weights)
     yield from walk(job, lambda item, key: _get(job, item, key, digest, announce))
 
@@ -186,13 +194,13 @@ def find(job: Job, item: BenchSet, key: RunKey, digest: str) -> Record | None:
     )
 
 
-def about(train: list[Doc], dev: list[Doc], *, threads: int) -> dict[str, object]:
+def about(job: Job, train: list[Doc], dev: list[Doc]) -> dict[str, object]:
     """RETURNS (dict[str, object]): The circumstances of a run, for its result file."""
     return {
         "train_docs": len(train),
         "dev_docs": len(dev),
-        "threads": threads,
-        **circumstances(),
+        "threads": job.threads,
+        **circumstances(gpu_id=job.gpu_id),
     }
 
 
@@ -267,7 +275,7 @@ def _get(job: Job, item: BenchSet, key: RunKey, digest: str, announce: Announce)
         updates=item.updates,
         seconds=outcome.seconds,
         settings=settings(item, key, digest),
-        about=about(train, dev, threads=job.threads),
+        about=about(job, train, dev),
     )
     records.save(job.results, record)
     announce(f"{now()} {key.file_name}: {item.score} {record.score:.4f}")

@@ -18,12 +18,12 @@ class Cell:
 
     learn_rate (float): The rate.
     scores (tuple[float, ...]): One score a seed, in the order of the seeds.
-    cpu (float): Mean CPU seconds of a training run.
+    cpu (float | None): Mean CPU seconds of a training run; None if all of them had a GPU.
     """
 
     learn_rate: float
     scores: tuple[float, ...]
-    cpu: float
+    cpu: float | None
 
     @property
     def mean(self) -> float:
@@ -65,7 +65,7 @@ def cells(
         side: Cell(
             learn_rate=runs[0].key.learn_rate,
             scores=tuple(run.scores[score] for run in sorted(runs, key=lambda run: run.key.seed)),
-            cpu=mean(run.seconds["train_cpu"] for run in runs),
+            cpu=_cpu_seconds(runs),
         )
         for side, runs in gathered.items()
     }
@@ -115,7 +115,12 @@ def render(
         for score in _scores(item):
             got = cells(found, item, chosen, seeds=seeds, score=score)
             rows.append(_row(item, score, got.get("ours"), got.get("peer"), seeds))
-    parts = [_markdown(head, rows), _grid_markdown(grid, chosen), _notes(sets, seeds, rates)]
+    parts = [
+        _markdown(head, rows),
+        _grid_markdown(grid, chosen),
+        _notes(sets, seeds, rates),
+        _devices(found),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -144,8 +149,17 @@ def _row(
         str(ours) if ours else "-",
         str(peer) if peer else "-",
         difference,
-        " / ".join(f"{cell.cpu:.0f}" if cell else "-" for cell in (ours, peer)),
+        " / ".join(f"{c.cpu:.0f}" if c and c.cpu is not None else "-" for c in (ours, peer)),
     ]
+
+
+def _cpu_seconds(runs: Iterable[Record]) -> float | None:
+    seconds = [run.seconds["train_cpu"] for run in runs if _gpu_of(run) is None]
+    return mean(seconds) if seconds else None
+
+
+def _gpu_of(record: Record) -> str | None:
+    return record.about.get("machine", {}).get("gpu")
 
 
 def _grid_markdown(grid: list[Record], chosen: dict[str, dict[str, float]]) -> str:
@@ -183,6 +197,24 @@ def _notes(sets: Sequence[BenchSet], seeds: Sequence[int], rates: Sequence[float
         f"{how} Scores are of the last weights, never of the best on dev. On one seed, a "
         "difference below one point is a tie; on several, one below its standard error."
     )
+
+
+def _devices(found: Iterable[Record]) -> str:
+    """Which runs had a GPU: their scores count like the others, their seconds do not."""
+    had: dict[str, dict[str, int]] = {}
+    for record in found:
+        gpu = _gpu_of(record)
+        if gpu is not None:
+            runs = had.setdefault(gpu, {})
+            name = f"{record.key.set} ({record.key.side})"
+            runs[name] = runs.get(name, 0) + 1
+    lines = [
+        f"Trained on a GPU ({gpu}), with no CPU seconds to show: "
+        + ", ".join(f"{name} {n}" for name, n in sorted(runs.items()))
+        + " runs."
+        for gpu, runs in sorted(had.items())
+    ]
+    return "\n".join(lines)
 
 
 def _listed(rates: Iterable[float]) -> str:

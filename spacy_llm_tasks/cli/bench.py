@@ -47,6 +47,7 @@ Weights = Annotated[
 ]
 Sides = Annotated[str, typer.Option(help="Which sides to run: 'ours', 'peer' or both.")]
 Threads = Annotated[int, typer.Option(min=1, help="torch threads.")]
+GpuId = Annotated[int, typer.Option("--gpu-id", "-g", help="GPU to use; -1: the CPU.")]
 Corpus = Annotated[
     str,
     typer.Option(help="Files, folders or patterns of text; pydoc: is what comes with Python."),
@@ -98,6 +99,7 @@ def accuracy(
         Path, typer.Option(help="Folder of the result files, one JSON a run.")
     ] = Path("benchmarks/results/accuracy"),
     threads: Threads = 1,
+    gpu_id: GpuId = -1,
     show: Annotated[
         bool, typer.Option("--show", help="Print the table of what is there; train nothing.")
     ] = False,
@@ -123,6 +125,7 @@ def accuracy(
         seeds=tuple(_numbers(seeds, "seeds", int)),
         rates=tuple(_numbers(rates, "rates", float)) if tune else (rate,),
         threads=threads,
+        gpu_id=gpu_id,
     )
     if show:
         found = plan.collect(job)

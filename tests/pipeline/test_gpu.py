@@ -4,17 +4,21 @@ import numpy as np
 import pytest
 import spacy
 import torch
-from thinc.api import NumpyOps, get_current_ops, set_current_ops, to_numpy
+from spacy.tokens import Doc
+from thinc.api import NumpyOps, get_current_ops, set_current_ops, to_numpy, torch2xp, xp2torch
 
-from .toys import TEXTS, TRF_LISTENER, empty_pipeline, examples, initialize
+from . import toys
+from .battery import cases
+from .toys import TEXTS, TRF_LISTENER, empty_pipeline, examples, initialize, snapshot
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
 ]
+PRECISION = "components.transformer.model.precision"
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def on_gpu():
     before = get_current_ops()
     spacy.require_gpu()
@@ -33,23 +37,154 @@ def trained(tokenizer, *, steps=30):
     return nlp
 
 
-def test_training_and_prediction_run_on_the_device(tokenizer, on_gpu):
-    nlp = trained(tokenizer, steps=60)
-    encoder = nlp.get_pipe("transformer").model.shims[0].module
-    assert {p.device.type for p in encoder.parameters()} == {"cuda"}
+def encoder_of(nlp):
+    return nlp.get_pipe("transformer").model.shims[0].module
+
+
+def assert_close(found, expected, atol):
+    """Equal labels and places, and numbers that differ by rounding alone."""
+    assert type(found) is type(expected) or isinstance(expected, int | float)
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert_close(found[key], value, atol)
+    elif isinstance(expected, list):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_close(one, other, atol)
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, abs=atol)
+    else:
+        assert found == expected
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.id)
+def test_every_component_learns_and_predicts_on_the_device(case, tokenizer, tmp_path):
+    nlp = case.build(tokenizer)
+    toys.overfit(nlp, steps=case.steps, drop=0.0)
+    assert {p.device.type for p in encoder_of(nlp).parameters()} == {"cuda"}
     scores = nlp.evaluate(examples(nlp))
-    assert scores["ents_f"] == 1.0 and scores["cats_score"] == 1.0 and scores["tag_acc"] == 1.0
-
-
-def test_a_pipeline_trained_on_the_device_predicts_the_same_on_the_cpu(tokenizer, on_gpu, tmp_path):
-    nlp = trained(tokenizer)
-    docs = list(nlp.pipe(TEXTS))
+    assert [scores[name] for name in case.scores] == pytest.approx([1.0] * len(case.scores))
+    found = [snapshot(doc) for doc in nlp.pipe([*TEXTS, *toys.ODD_TEXTS])]
+    alone = [snapshot(nlp(text)) for text in TEXTS]
+    assert_close(alone, found[: len(TEXTS)], 1e-4)
     nlp.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    assert_close([snapshot(doc) for doc in loaded.pipe(TEXTS)], found[: len(TEXTS)], 1e-6)
     set_current_ops(NumpyOps())
-    for doc, text in zip(docs, TEXTS, strict=True):
-        again = spacy.load(tmp_path)(text)
-        np.testing.assert_allclose(to_numpy(doc.tensor), again.tensor, atol=1e-3)
-        assert [(e.start, e.end, e.label_) for e in doc.ents] == [
-            (e.start, e.end, e.label_) for e in again.ents
-        ]
-        assert doc.cats == pytest.approx(again.cats, abs=1e-3)
+    on_cpu = spacy.load(tmp_path)
+    assert_close([snapshot(doc) for doc in on_cpu.pipe([*TEXTS, *toys.ODD_TEXTS])], found, 1e-3)
+
+
+def test_bytes_go_from_the_device_to_the_cpu_and_back(tokenizer):
+    nlp = trained(tokenizer, steps=3)
+    expected = [to_numpy(doc.tensor) for doc in nlp.pipe(TEXTS)]
+    set_current_ops(NumpyOps())
+    on_cpu = trained(tokenizer, steps=0).from_bytes(nlp.to_bytes())
+    found = [doc.tensor for doc in on_cpu.pipe(TEXTS)]
+    assert all(isinstance(rows, np.ndarray) for rows in found)
+    spacy.require_gpu()
+    back = trained(tokenizer, steps=0).from_bytes(on_cpu.to_bytes())
+    for rows, mine, theirs in zip(expected, found, back.pipe(TEXTS), strict=True):
+        np.testing.assert_allclose(mine, rows, atol=1e-4)
+        np.testing.assert_allclose(to_numpy(theirs.tensor), rows, atol=1e-6)
+
+
+def test_rows_go_from_torch_to_cupy_without_a_copy(tokenizer):
+    nlp = trained(tokenizer, steps=1)
+    docs = [nlp.make_doc(text) for text in TEXTS]
+    encoder = nlp.get_pipe("transformer")
+    rows = next(iter(encoder.predict(docs).values()))[0]
+    import cupy
+
+    assert isinstance(rows, cupy.ndarray)
+    assert xp2torch(rows).data_ptr() == rows.data.ptr
+    assert torch2xp(xp2torch(rows)).data.ptr == rows.data.ptr
+    encoder.set_annotations(docs, encoder.predict(docs))
+    assert isinstance(docs[0].tensor, cupy.ndarray)
+    doc = Doc(nlp.vocab).from_bytes(docs[0].to_bytes())
+    np.testing.assert_array_equal(to_numpy(doc.tensor), to_numpy(docs[0].tensor))
+
+
+def test_gradients_equal_those_of_the_cpu(tokenizer):
+    nlp = trained(tokenizer, steps=2)
+    on_gpu = gradients(nlp)
+    saved = nlp.to_bytes()
+    set_current_ops(NumpyOps())
+    on_cpu = gradients(trained(tokenizer, steps=0).from_bytes(saved))
+    assert on_gpu.keys() == on_cpu.keys() and len(on_gpu) > 10
+    for name, gradient in on_cpu.items():
+        np.testing.assert_allclose(on_gpu[name], gradient, atol=1e-4, rtol=1e-3)
+
+
+class Recorder:
+    """In an optimizer's place: keeps the gradients and steps nothing."""
+
+    def __init__(self):
+        self.seen = {}
+
+    def __call__(self, key, weights, gradient, **options):
+        self.seen[key[1]] = to_numpy(gradient).copy()
+        return weights, gradient
+
+
+def gradients(nlp):
+    """Those of the encoder's parameters in one step, by name."""
+    nlp.update(examples(nlp), sgd=False, drop=0.0)
+    recorder = Recorder()
+    for _, component in nlp.pipeline:
+        component.finish_update(recorder if component.name == "transformer" else Recorder())
+    return recorder.seen
+
+
+def test_activations_worked_out_again_give_the_same_gradients(tokenizer):
+    nlp = trained(tokenizer, steps=2)
+    whole = gradients(nlp)
+    encoder_of(nlp).recompute_rows = 8
+    parts = gradients(nlp)
+    for name, gradient in whole.items():
+        np.testing.assert_allclose(parts[name], gradient, atol=1e-5, rtol=1e-3)
+
+
+def test_bf16_on_the_device_is_near_float32(tokenizer, tmp_path):
+    nlp = trained(tokenizer, steps=3)
+    nlp.to_disk(tmp_path)
+    exact = [to_numpy(doc.tensor) for doc in spacy.load(tmp_path).pipe(TEXTS)]
+    fast = spacy.load(tmp_path, config={PRECISION: "bf16"})
+    for rows, doc in zip(exact, fast.pipe(TEXTS), strict=True):
+        assert 0 < np.abs(to_numpy(doc.tensor) - rows).max() < 0.05
+
+
+def test_int8_is_refused_on_the_device(tokenizer, tmp_path):
+    trained(tokenizer, steps=1).to_disk(tmp_path)
+    with pytest.raises(ValueError, match="E124.*cuda"):
+        spacy.load(tmp_path, config={PRECISION: "int8"})(TEXTS[0])
+
+
+def test_long_documents_are_read_in_windows(tokenizer, tmp_path):
+    nlp = trained(tokenizer, steps=1)
+    text = " ".join(TEXTS) * 40
+    nlp.to_disk(tmp_path)
+    rows = to_numpy(nlp(text).tensor)
+    set_current_ops(NumpyOps())
+    np.testing.assert_allclose(rows, spacy.load(tmp_path)(text).tensor, atol=1e-3)
+
+
+def test_memory_of_the_device_is_flat(tokenizer):
+    nlp = trained(tokenizer, steps=1)
+    held = []
+    for _ in range(6):
+        for _ in nlp.pipe(TEXTS * 50, batch_size=25):
+            pass
+        torch.cuda.synchronize()
+        held.append(torch.cuda.memory_allocated())
+    assert max(held[2:]) - held[1] < 1_000_000
+
+
+def test_replaced_listeners_stay_on_the_device(tokenizer):
+    nlp = trained(tokenizer, steps=2)
+    expected = [snapshot(doc)["ents"] for doc in nlp.pipe(TEXTS)]
+    nlp.replace_listeners("transformer", "trf_ner", ["model.tok2vec"])
+    assert_close([snapshot(doc)["ents"] for doc in nlp.pipe(TEXTS)], expected, 1e-4)
+    copied = nlp.get_pipe("trf_ner").model.get_ref("tok2vec").shims[0].module
+    assert {p.device.type for p in copied.parameters()} == {"cuda"}
