@@ -21,6 +21,7 @@ from .norms import unit_rms
 from .packing import Packing
 from .positions import Alibi, Rotary
 from .softmax_attention import ahead, attend
+from .varlen_attention import attend_packed, suits
 
 
 class Attention(nn.Module):
@@ -61,6 +62,11 @@ class Attention(nn.Module):
         if cache is not None:
             q, k, v = heads.permute(1, 2, 0, 3)[:, None]  # (3, 1, H, t, D)
             mixed = self._attend(q, *cache.extend(k, v), None)[0]
+            return self.output(F.pad(mixed, (0, 0, 0, len(x) - n_rows)))
+        if self.alibi is None and suits(heads[:, 0]):
+            rate = self.dropout.p if self.training else 0.0
+            q, k, v = heads.unbind(1)
+            mixed = attend_packed(q, k, v, packing, causal=self.causal, dropout=rate)
             return self.output(F.pad(mixed, (0, 0, 0, len(x) - n_rows)))
         parts = []
         for group, part in zip(packing.groups, packing.split(heads), strict=True):

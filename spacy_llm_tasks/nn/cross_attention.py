@@ -17,6 +17,7 @@ from .crossing import Crossing
 from .linear import Linear
 from .norms import unit_rms
 from .softmax_attention import attend
+from .varlen_attention import attend_packed, suits
 
 
 class CrossAttention(nn.Module):
@@ -55,6 +56,9 @@ class CrossAttention(nn.Module):
             mixed = attend(q.transpose(0, 1)[None], keys, values, dropout=rate)[0]
             return self.output(F.pad(mixed, (0, 0, 0, len(x) - n_rows)))
         k, v = self._keys_and_values(memory, crossing)
+        if suits(q):
+            mixed = attend_packed(q, k, v, crossing.queries, crossing.memory, dropout=rate)
+            return self.output(F.pad(mixed, (0, 0, 0, len(x) - n_rows)))
         parts = []
         for group, q_part, k_part, v_part in zip(
             crossing.memory.groups,

@@ -48,12 +48,10 @@ class Crossing:
         if packing.n_sequences != memory_packing.n_sequences:
             found = {"n_queries": packing.n_sequences, "n_memory": memory_packing.n_sequences}
             raise ValueError(Errors.E131.format(**found))
-        query_sizes = packing.lengths.cpu().numpy()
-        memory_sizes = memory_packing.lengths.cpu().numpy()
-        groups = _pair_groups(query_sizes, memory_sizes)
+        groups = _pair_groups(packing.sizes, memory_packing.sizes)
         crossing = cls(
-            queries=Packing.from_groups(query_sizes, groups),
-            memory=Packing.from_groups(memory_sizes, groups),
+            queries=Packing.from_groups(packing.sizes, groups),
+            memory=Packing.from_groups(memory_packing.sizes, groups),
         )
         return crossing.to(packing.lengths.device)
 

@@ -14,14 +14,15 @@ the sequences of a group have one length, which is frequent in batches sorted by
 views and cost nothing, and no mask is needed. Unsorted batches are reordered by one gather on the
 way in and one on the way out.
 
-This does what nested tensors and variable-length attention kernels do on GPUs, with operations
-that are fast everywhere.
+A GPU has kernels that take the matrix as it is (`varlen_attention`): groups are made only where
+somebody asks for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -82,25 +83,47 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class Packing:
-    """How the rows of a packed batch belong to sequences. Build it with `from_lengths`.
+class Grouping:
+    """The groups of a batch, and how its rows get there and back.
 
-    lengths (Tensor): (B,) int64, pieces of each sequence.
-    starts (Tensor): (B,) int64, first row of each sequence.
-    positions (Tensor): (T,) int64, position of each row within its own sequence, from 0.
     groups (tuple): The groups attention runs on.
     order (Tensor | None): (T,) the row that comes k-th in group order. None: row order already.
     inverse (Tensor | None): (T,) the place in group order of each row.
-    max_length (int): Length of the longest sequence, 0 for an empty batch.
     """
 
-    lengths: Tensor
-    starts: Tensor
-    positions: Tensor
     groups: tuple[Group, ...]
     order: Tensor | None
     inverse: Tensor | None
+
+    def to(self, device: torch.device | str) -> Grouping:
+        """RETURNS (Grouping): The same groups with their tensors on another device."""
+        return Grouping(
+            groups=tuple(group.to(device) for group in self.groups),
+            order=None if self.order is None else self.order.to(device),
+            inverse=None if self.inverse is None else self.inverse.to(device),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Packing:
+    """How the rows of a packed batch belong to sequences. Build it with `from_lengths`.
+
+    sizes (ndarray): (B,) int64, pieces of each sequence.
+    lengths (Tensor): (B,) the same as a tensor.
+    starts (Tensor): (B,) int64, first row of each sequence.
+    bounds (Tensor): (B + 1,) int32, the same and the row behind the last.
+    positions (Tensor): (T,) int64, position of each row within its own sequence, from 0.
+    max_length (int): Length of the longest sequence, 0 for an empty batch.
+    chosen (tuple | None): The sequences of each group, where the caller has chosen them.
+    """
+
+    sizes: np.ndarray
+    lengths: Tensor
+    starts: Tensor
+    bounds: Tensor
+    positions: Tensor
     max_length: int
+    chosen: tuple[np.ndarray, ...] | None = None
 
     @classmethod
     def from_lengths(
@@ -113,10 +136,7 @@ class Packing:
         RETURNS (Packing): The packing.
         RAISES (ValueError): A length is below 1 or no whole number.
         """
-        sizes = _checked(lengths)
-        by_length = _group_order(sizes)
-        sequences = np.arange(len(sizes)) if by_length is None else by_length
-        packing = cls._arrange(sizes, _cut(sequences, sizes))
+        packing = cls._arrange(_checked(lengths), None)
         return packing if device is None else packing.to(device)
 
     @classmethod
@@ -130,23 +150,35 @@ class Packing:
         RETURNS (Packing): The packing, on the CPU.
         RAISES (ValueError): A length is below 1 or no whole number.
         """
-        return cls._arrange(_checked(lengths), groups)
+        return cls._arrange(_checked(lengths), tuple(groups))
 
     @classmethod
-    def _arrange(cls, sizes: np.ndarray, groups: Sequence[np.ndarray]) -> Packing:
-        starts = np.cumsum(sizes) - sizes
-        sequences = np.concatenate([*groups, np.zeros(0, dtype=np.int64)])
-        moved = bool((np.diff(sequences) < 0).any())
-        order = _rows_of(starts, sizes, sequences) if moved else None
+    def _arrange(cls, sizes: np.ndarray, groups: tuple[np.ndarray, ...] | None) -> Packing:
+        bounds = np.concatenate([[0], np.cumsum(sizes)])
         return cls(
+            sizes=sizes,
             lengths=torch.from_numpy(sizes),
-            starts=torch.from_numpy(starts),
+            starts=torch.from_numpy(bounds[:-1]),
+            bounds=torch.from_numpy(bounds.astype(np.int32)),
             positions=torch.from_numpy(_ranges(sizes)),
-            groups=tuple(_make_group(group, sizes[group]) for group in groups),
-            order=None if order is None else torch.from_numpy(order),
-            inverse=None if order is None else torch.from_numpy(np.argsort(order)),
             max_length=int(sizes.max(initial=0)),
+            chosen=groups,
         )
+
+    @cached_property
+    def grouping(self) -> Grouping:
+        """RETURNS (Grouping): The groups attention runs on, on the device of the packing."""
+        groups = self.chosen
+        if groups is None:
+            by_length = _group_order(self.sizes)
+            sequences = np.arange(len(self.sizes)) if by_length is None else by_length
+            groups = tuple(_cut(sequences, self.sizes))
+        return _arranged(self.sizes, groups).to(self.lengths.device)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """RETURNS (tuple): Those of `grouping`."""
+        return self.grouping.groups
 
     @property
     def n_rows(self) -> int:
@@ -160,8 +192,9 @@ class Packing:
 
     def split(self, rows: Tensor) -> list[Tensor]:
         """(T, ...) -> for each group (n, length, ...)."""
-        if self.order is not None:
-            rows = rows.index_select(0, self.order)
+        order = self.grouping.order
+        if order is not None:
+            rows = rows.index_select(0, order)
         parts = rows.split([group.n_rows for group in self.groups])
         return [group.pad(part) for group, part in zip(self.groups, parts, strict=True)]
 
@@ -173,8 +206,9 @@ class Packing:
         RETURNS (Tensor): The rows.
         """
         unpadded = [group.unpad(part) for group, part in zip(self.groups, parts, strict=True)]
-        if self.inverse is not None:
-            unpadded = [torch.cat(unpadded).index_select(0, self.inverse)]
+        inverse = self.grouping.inverse
+        if inverse is not None:
+            unpadded = [torch.cat(unpadded).index_select(0, inverse)]
         if spare:
             unpadded.append(unpadded[0].new_zeros((spare, *unpadded[0].shape[1:])))
         return unpadded[0] if len(unpadded) == 1 else torch.cat(unpadded)
@@ -191,10 +225,8 @@ class Packing:
             self,
             lengths=self.lengths.to(device),
             starts=self.starts.to(device),
+            bounds=self.bounds.to(device),
             positions=self.positions.to(device),
-            groups=tuple(group.to(device) for group in self.groups),
-            order=None if self.order is None else self.order.to(device),
-            inverse=None if self.inverse is None else self.inverse.to(device),
         )
 
 
@@ -215,6 +247,16 @@ def _ranges(sizes: np.ndarray) -> np.ndarray:
 def _rows_of(starts: np.ndarray, sizes: np.ndarray, sequences: np.ndarray) -> np.ndarray:
     """The rows of the given sequences, one sequence after the other."""
     return np.repeat(starts[sequences], sizes[sequences]) + _ranges(sizes[sequences])
+
+
+def _arranged(sizes: np.ndarray, groups: tuple[np.ndarray, ...]) -> Grouping:
+    sequences = np.concatenate([*groups, np.zeros(0, dtype=np.int64)])
+    made = tuple(_make_group(group, sizes[group]) for group in groups)
+    if not (np.diff(sequences) < 0).any():
+        return Grouping(made, order=None, inverse=None)
+    order = _rows_of(np.cumsum(sizes) - sizes, sizes, sequences)
+    inverse = torch.from_numpy(np.argsort(order))
+    return Grouping(made, order=torch.from_numpy(order), inverse=inverse)
 
 
 def _group_order(sizes: np.ndarray) -> np.ndarray | None:

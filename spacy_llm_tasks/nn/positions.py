@@ -47,23 +47,34 @@ class LearnedPositions(nn.Embedding):
 class SinusoidalPositions(nn.Module):
     """Fixed waves: sin and cos of position / 10000^(2i/width), i from 0 to width / 2.
 
+    They are a table that grows with the longest sequence, computed in float64 and then rounded, as
+    published models have it. Angles in float32 would be off by 2e-5 after a thousand positions.
+
     width (int): Size of a vector.
     order (str): "interleaved" puts sines in the even columns and cosines in the odd ones, as the
         paper does; "halves" all sines before all cosines, as Marian does.
     """
 
-    frequencies: Tensor
+    table: Tensor
 
     def __init__(self, width: int, *, order: str = "interleaved") -> None:
         super().__init__()
         self.width = width
         self.order = order
-        frequencies = inverse_frequencies(width, base=10000.0)
-        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.register_buffer("table", torch.zeros(0, width), persistent=False)
 
     def forward(self, packing: Packing) -> Tensor:
         """RETURNS (Tensor): (T, width)."""
-        angles = packing.positions[:, None] * self.frequencies  # (T, ceil(width / 2))
+        if packing.max_length > len(self.table):
+            # twice as many as asked for, so that growing sequences do not compute it each time
+            self.table = self._waves(2 * packing.max_length).to(self.table)
+        return self.table.index_select(0, packing.positions)
+
+    def _waves(self, length: int) -> Tensor:
+        """RETURNS (Tensor): (length, width) in float64, on the CPU, which always has that."""
+        places = torch.arange(length, dtype=torch.float64, device="cpu")
+        columns = torch.arange(0, self.width, 2, dtype=torch.float64, device="cpu")
+        angles = places[:, None] / 10000.0 ** (columns / self.width)  # (length, ceil(width / 2))
         parts = [angles.sin(), angles.cos()]
         if self.order == "halves":
             return torch.cat(parts, dim=1)[:, : self.width]

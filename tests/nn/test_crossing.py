@@ -49,7 +49,7 @@ def test_equal_pairs_need_neither_gather_nor_mask():
     crossing = cross([8] * 5, [12] * 5)
     assert groups_of(crossing) == [[0, 1, 2, 3, 4]]
     for packing in (crossing.queries, crossing.memory):
-        assert packing.order is None and packing.groups[0].mask is None
+        assert packing.grouping.order is None and packing.groups[0].mask is None
 
 
 def test_groups_stay_small(monkeypatch):

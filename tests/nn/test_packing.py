@@ -64,7 +64,7 @@ def test_equal_lengths_are_views(lengths):
     packing = Packing.from_lengths(lengths)
     rows = torch.randn(packing.n_rows, 4)
     storage = rows.untyped_storage().data_ptr()
-    assert packing.order is None
+    assert packing.grouping.order is None
     assert all(p.untyped_storage().data_ptr() == storage for p in packing.split(rows))
 
 
@@ -93,6 +93,6 @@ def test_bad_lengths_are_refused(lengths):
 def test_moves_to_a_device():
     packing = Packing.from_lengths([4, 30, 6, 2], device="cpu")
     moved = packing.to("meta")
-    assert moved.positions.device.type == moved.order.device.type == "meta"
+    assert moved.positions.device.type == moved.grouping.order.device.type == "meta"
     masks = [group.mask for group in moved.groups if group.mask is not None]
     assert masks and all(mask.device.type == "meta" for mask in masks)
