@@ -106,10 +106,11 @@ def _agrees(kernel: str, device: torch.device, dtype: torch.dtype, width: int) -
     try:
         with torch.no_grad(), torch.autocast("cuda", enabled=False):
             found = _run(kernel, q, k, v, packing, packing, False, 0.0)
-            parts = [
-                F.scaled_dot_product_attention(*(x[a:z].transpose(0, 1) for x in (q, k, v)))
-                for a, z in pairwise([0, 3, 4, 22])
-            ]
+            across = [x.transpose(0, 1) for x in (q, k, v)]  # (H, T, D)
+            parts = []
+            for a, z in pairwise([0, 3, 4, 22]):
+                one, other, values = (x[:, a:z] for x in across)
+                parts.append(F.scaled_dot_product_attention(one, other, values))
             expected = torch.cat(parts, dim=1).transpose(0, 1)
             atol = 1e-5 if dtype == torch.float32 else 0.05
             return bool(torch.allclose(found, expected, atol=atol, rtol=0.05))
