@@ -60,6 +60,7 @@ class Task(ABC):
 
         examples (Sequence[Example]): A training batch.
         RETURNS (Any): The targets, or None if nothing in the batch is annotated for this task.
+            Tensors, also those in a tuple, list or dict, reach `loss` on the logits' device.
         """
 
     def inputs(self, docs: Sequence[Doc], targets: Any = None) -> HeadInput:

@@ -182,7 +182,7 @@ class TaskPipe(TrainablePipe):
 
     def _loss(self, logits: Tensor, targets: Any) -> tuple[float, Tensor]:
         logits = logits.detach().requires_grad_(True)
-        loss = self.task.loss(logits, targets)
+        loss = self.task.loss(logits, _moved(targets, logits.device))
         loss.backward()
         gradient = torch.zeros_like(logits) if logits.grad is None else logits.grad
         return loss.item(), gradient
@@ -260,3 +260,14 @@ class TaskPipe(TrainablePipe):
         super().from_disk(path, exclude=exclude)
         self._bind()
         return self
+
+
+def _moved(targets: Any, device: torch.device) -> Any:
+    """Targets on the device of the logits: tensors, also in tuples, lists and dicts."""
+    if isinstance(targets, Tensor):
+        return targets.to(device)
+    if type(targets) in (tuple, list):
+        return type(targets)(_moved(part, device) for part in targets)
+    if type(targets) is dict:
+        return {key: _moved(part, device) for key, part in targets.items()}
+    return targets

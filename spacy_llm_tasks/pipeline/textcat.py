@@ -74,7 +74,7 @@ class TextCatTask(Task):
         return gold, known
 
     def loss(self, logits: Tensor, targets: tuple[Tensor, Tensor]) -> Tensor:
-        gold, known = (t.to(logits.device) for t in targets)
+        gold, known = targets
         if self.exclusive:
             rows = known.any(dim=1)
             share = gold[rows] / gold[rows].sum(dim=1, keepdim=True)
