@@ -39,27 +39,28 @@ def _forward(
     model: Model, X: list[Candidates], is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], list[Any]]]:
     rows, backprop_rows = model.layers[0]([one.doc for one in X], is_train)
-    means = [_means(one, len(row)) for one, row in zip(X, rows, strict=True)]
-    ends = [np.array(one.pairs, dtype="int64").reshape(-1, 2).T for one in X]
+    xp = model.ops.xp
+    means = [xp.asarray(_means(one, len(row))) for one, row in zip(X, rows, strict=True)]
+    ends = [xp.asarray(np.array(one.pairs, dtype="int64").reshape(-1, 2).T) for one in X]
     parts = []
     for mean, row, (head, tail) in zip(means, rows, ends, strict=True):
         entities = mean @ row
-        parts.append(np.hstack([entities[head], entities[tail]]))
-    sizes = np.cumsum([len(part) for part in parts])[:-1]
+        parts.append(xp.hstack([entities[head], entities[tail]]))
+    sizes = np.cumsum([len(part) for part in parts])[:-1].tolist()
 
     def backprop(d_pairs: Floats2d) -> list[Any]:
         d_rows = []
-        d_parts = np.split(d_pairs, sizes)
+        d_parts = xp.split(d_pairs, sizes)
         for mean, (head, tail), d_part in zip(means, ends, d_parts, strict=True):
-            d_head, d_tail = np.hsplit(d_part, 2)
-            d_entities = np.zeros((len(mean), d_head.shape[1]), dtype="float32")
-            np.add.at(d_entities, head, d_head)
-            np.add.at(d_entities, tail, d_tail)
+            d_head, d_tail = xp.hsplit(d_part, 2)
+            d_entities = xp.zeros((len(mean), d_head.shape[1]), dtype="float32")
+            xp.add.at(d_entities, head, d_head)
+            xp.add.at(d_entities, tail, d_tail)
             d_rows.append(mean.T @ d_entities)
         backprop_rows(d_rows)
         return []
 
-    return np.concatenate(parts), backprop
+    return xp.concatenate(parts), backprop
 
 
 def _means(candidates: Candidates, n_tokens: int) -> np.ndarray:

@@ -96,12 +96,17 @@ class TorchShim(PyTorchShim):
         if clip_norm:
             nn.utils.clip_grad_norm_([p for _, p in named], clip_norm)
         options_for = getattr(optimizer, "options_for", None)
-        for name, parameter in named:
-            options = options_for(**self._group(name, parameter)) if options_for else {}
-            stepped, _ = optimizer(
-                (self.id, name), torch2xp(parameter.data), torch2xp(parameter.grad), **options
-            )
-            parameter.data = xp2torch(stepped, device=parameter.device)
+        steps = [
+            ((self.id, n), p.data, p.grad, options_for(**self._group(n, p)) if options_for else {})
+            for n, p in named
+        ]
+        if hasattr(optimizer, "step_all"):  # our AdamW
+            optimizer.step_all(steps)
+        else:
+            for (key, data, gradient, options), (_, parameter) in zip(steps, named, strict=True):
+                stepped, _ = optimizer(key, torch2xp(data), torch2xp(gradient), **options)
+                parameter.data = xp2torch(stepped, device=parameter.device)
+        for _, parameter in named:
             parameter.grad = None
 
     def _group(self, name: str, parameter: Tensor) -> dict[str, Any]:

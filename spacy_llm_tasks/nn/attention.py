@@ -20,6 +20,7 @@ from .linear import Linear
 from .norms import unit_rms
 from .packing import Packing
 from .positions import Alibi, Rotary
+from .precision import narrows
 from .softmax_attention import ahead, attend
 from .varlen_attention import attend_packed, suits
 
@@ -57,14 +58,13 @@ class Attention(nn.Module):
         RETURNS (Tensor): (T, W), with as many spare rows.
         """
         n_rows = packing.n_rows
-        heads = self.qkv(x)[:n_rows].view(n_rows, 3, self.n_heads, -1)  # (T, 3, H, D)
-        heads = self._turn(heads, packing)
+        heads = self._heads(x, packing)
         if cache is not None:
             q, k, v = heads.permute(1, 2, 0, 3)[:, None]  # (3, 1, H, t, D)
             mixed = self._attend(q, *cache.extend(k, v), None)[0]
             return self.output(F.pad(mixed, (0, 0, 0, len(x) - n_rows)))
-        if self.alibi is None and suits(heads[:, 0]):
-            rate = self.dropout.p if self.training else 0.0
+        rate = self.dropout.p if self.training else 0.0
+        if self.alibi is None and suits(heads[:, 0], dropout=rate):
             q, k, v = heads.unbind(1)
             mixed = attend_packed(q, k, v, packing, causal=self.causal, dropout=rate)
             return self.output(F.pad(mixed, (0, 0, 0, len(x) - n_rows)))
@@ -73,6 +73,19 @@ class Attention(nn.Module):
             q, k, v = (rows.transpose(1, 2) for rows in part.unbind(2))  # (n, H, L, D), views
             parts.append(self._attend(q, k, v, group.mask))
         return self.output(packing.merge(parts, spare=len(x) - n_rows))
+
+    def _heads(self, x: Tensor, packing: Packing) -> Tensor:
+        """(T or more, W) -> (T, 3, H, D) queries, keys and values"""
+        n_rows, turned = packing.n_rows, self.norm_eps is not None or self.rotary is not None
+        # Angles and penalties want all the bits there are.
+        narrow = not turned and self.alibi is None
+        heads = self.qkv(x, narrow=narrow)[:n_rows].view(n_rows, 3, self.n_heads, -1)
+        if not turned:
+            return heads
+        heads = self._turn(heads, packing)
+        if not torch.is_grad_enabled() and narrows(self.qkv.precision, heads.device):
+            heads = heads.to(torch.bfloat16)
+        return heads
 
     def _turn(self, heads: Tensor, packing: Packing) -> Tensor:
         """(T, 3, H, D), queries and keys at unit length and their position's angle, where asked"""

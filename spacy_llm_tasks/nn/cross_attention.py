@@ -56,7 +56,7 @@ class CrossAttention(nn.Module):
             mixed = attend(q.transpose(0, 1)[None], keys, values, dropout=rate)[0]
             return self.output(F.pad(mixed, (0, 0, 0, len(x) - n_rows)))
         k, v = self._keys_and_values(memory, crossing)
-        if suits(q):
+        if suits(q, dropout=rate):
             mixed = attend_packed(q, k, v, crossing.queries, crossing.memory, dropout=rate)
             return self.output(F.pad(mixed, (0, 0, 0, len(x) - n_rows)))
         parts = []

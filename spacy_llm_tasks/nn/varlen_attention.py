@@ -4,7 +4,8 @@ Groups of near-equal lengths (`packing`) are what a CPU wants. On a GPU they are
 and two kernels that PyTorch carries take the packed matrix and the bounds of its sequences instead:
 
     "flash"      float16 and bfloat16 (Dao 2023, https://arxiv.org/abs/2307.08691)
-    "efficient"  float32 too (Rabe & Staats 2021, https://arxiv.org/abs/2112.05682)
+    "efficient"  float32 too (Rabe & Staats 2021, https://arxiv.org/abs/2112.05682), but not with
+                 dropout: on sequences of several lengths its gradient is then a wrong one
 
 No padding, no mask, one launch a layer. Nested tensors reach the same kernels, at several times the
 cost of the launch. The operators are not public, so each is tried on a small batch, for each kind
@@ -26,11 +27,17 @@ KERNELS = ("flash", "efficient")
 _HALF = (torch.float16, torch.bfloat16)
 
 
-def suits(q: Tensor) -> bool:
-    """RETURNS (bool): Whether there is such a kernel for queries (T, H, D): never on a CPU."""
+def suits(q: Tensor, *, dropout: float = 0.0) -> bool:
+    """Whether there is such a kernel: never on a CPU.
+
+    q (Tensor): (T, H, D) queries.
+    dropout (float): Rate on the weights.
+    RETURNS (bool): Whether `attend_packed` takes them.
+    """
     if q.device.type != "cuda" or not len(q):
         return False
-    return _kernel(q.device, _dtype(q), q.shape[-1]) != ""
+    kernel = _kernel(q.device, _dtype(q), q.shape[-1])
+    return kernel == "flash" or (kernel == "efficient" and not dropout)
 
 
 def attend_packed(

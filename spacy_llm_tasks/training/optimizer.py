@@ -5,7 +5,8 @@ taken off the weights directly and never enters the moments. Layer-wise learning
 & Ruder 2018 (arXiv:1801.06146): the lower a layer, the smaller its steps.
 """
 
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
 from thinc.api import Optimizer, torch2xp, xp2torch
@@ -21,6 +22,21 @@ from ..errors import Errors
 NEVER_DECAYED = frozenset({"b", "bias", "pad", "G", "gain", "gamma", "beta"})
 
 FUSED_DEVICES = frozenset({"cpu", "cuda"})
+
+
+class Step(NamedTuple):
+    """A parameter of a torch module that is to be stepped.
+
+    key (tuple): Id of the shim, and the parameter's name.
+    weights (Tensor): The parameter's data, any shape.
+    gradient (Tensor): Its gradient, same shape.
+    options (dict): As `AdamW.options_for` gives them.
+    """
+
+    key: tuple[int, str]
+    weights: torch.Tensor
+    gradient: torch.Tensor
+    options: dict[str, Any]
 
 
 class AdamW(Optimizer):
@@ -104,28 +120,56 @@ class AdamW(Optimizer):
         """
         if gradient.size < 1:
             return weights, gradient
-        ops = get_array_ops(weights)
         if decay is None:
             decay = is_decayed(key[1], weights.ndim)
             if self.grad_clip:
-                gradient = ops.clip_gradient(gradient, self.grad_clip)
-        if key not in self.mom1:
-            self.mom1[key] = ops.alloc1f(weights.size)
-            self.mom2[key] = ops.alloc1f(weights.size)
+                gradient = get_array_ops(weights).clip_gradient(gradient, self.grad_clip)
         W, dW = xp2torch(weights), xp2torch(gradient)
-        flat_W, flat_dW = _flat32(W), _flat32(dW)
-        # The kernel counts the step itself, from this tensor.
-        step = torch.tensor(float(self.nr_update[key]), device=_step_device(flat_W))
-        self.nr_update[key] += 1
+        moved = self._adamw([Step(key, W, dW, {})], lr_scale=lr_scale, decay=decay)
+        dW.zero_()
+        return cast(FloatsXd, torch2xp(W)) if moved else weights, gradient
+
+    def step_all(
+        self,
+        steps: Sequence[tuple[tuple[int, str], torch.Tensor, torch.Tensor, dict[str, Any]]],
+    ) -> None:
+        """Step many parameters in place, those of one group by one call of the kernel: on a GPU
+        each call costs more than the arithmetic in it.
+
+        steps (Sequence[Tuple]): The parts of a `Step` for each parameter: key, weights, gradient,
+            options.
+        """
+        groups: dict[tuple[Any, ...], list[Step]] = {}
+        for step in map(Step._make, steps):
+            place = (step.weights.device, *sorted(step.options.items()))
+            groups.setdefault(place, []).append(step)
+        for alike in groups.values():
+            self._adamw(alike, **alike[0].options)
+
+    @torch.no_grad()
+    def _adamw(self, steps: Sequence[Step], *, lr_scale: float, decay: bool) -> bool:
+        """RETURNS (bool): Whether any weights were not float32 in one piece, and were copied."""
+        device = steps[0].weights.device
+        weights = [_flat32(step.weights) for step in steps]
+        for step, flat in zip(steps, weights, strict=True):
+            if step.key not in self.mom1:
+                ops = get_array_ops(torch2xp(flat))
+                self.mom1[step.key] = ops.alloc1f(len(flat))
+                self.mom2[step.key] = ops.alloc1f(len(flat))
+        # The kernel counts the steps itself, from these tensors, and wants them beside the weights.
+        counts = torch.tensor([float(self.nr_update[step.key]) for step in steps])
+        fused = device.type in FUSED_DEVICES
+        for step in steps:
+            self.nr_update[step.key] += 1
         adamw(
-            [flat_W],
-            [flat_dW],
-            [xp2torch(self.mom1[key])],
-            [xp2torch(self.mom2[key])],
+            weights,
+            [_flat32(step.gradient) for step in steps],
+            [xp2torch(self.mom1[step.key]) for step in steps],
+            [xp2torch(self.mom2[step.key]) for step in steps],
             [],
-            [step],
+            list((counts.to(device) if fused else counts).unbind()),
             foreach=False,
-            fused=flat_W.device.type in FUSED_DEVICES,
+            fused=fused,
             amsgrad=False,
             maximize=False,
             beta1=self.b1,
@@ -134,11 +178,12 @@ class AdamW(Optimizer):
             weight_decay=self.L2 if decay else 0.0,
             eps=self.eps,
         )
-        if flat_W.data_ptr() != W.data_ptr():
-            W.copy_(flat_W.view(W.shape))
-            weights = cast(FloatsXd, torch2xp(W))
-        dW.zero_()
-        return weights, gradient
+        moved = False
+        for step, flat in zip(steps, weights, strict=True):
+            if flat.data_ptr() != step.weights.data_ptr():
+                step.weights.copy_(flat.view(step.weights.shape))
+                moved = True
+        return moved
 
 
 def is_decayed(name: str, ndim: int) -> bool:
@@ -203,8 +248,3 @@ def make_adamw(
 def _flat32(tensor: torch.Tensor) -> torch.Tensor:
     """RETURNS (Tensor): float32, one dimension, contiguous; the same memory if it can be."""
     return tensor.to(torch.float32).contiguous().view(-1)
-
-
-def _step_device(tensor: torch.Tensor) -> torch.device:
-    """The fused kernel wants its step counter beside the weights."""
-    return tensor.device if tensor.device.type in FUSED_DEVICES else torch.device("cpu")

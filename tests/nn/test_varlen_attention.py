@@ -61,12 +61,19 @@ def test_queries_and_memory_of_different_lengths(dtype):
 
 
 @pytest.mark.gpu
-def test_dropout_keeps_the_mean():
-    packing = Packing.from_lengths([256] * 8, device="cuda")
-    q, k, _ = (draw(packing.n_rows + i)[i:].detach() for i in range(3))
-    v = torch.ones_like(q)
-    dropped = attend_packed(q, k, v, packing, dropout=0.3)
-    assert dropped.std() > 0.01 and abs(float(dropped.mean()) - 1) < 0.02
+def test_dropout_keeps_the_mean_and_has_its_gradient():
+    packing = Packing.from_lengths([256, 100, 31, 256], device="cuda")
+    q, k, _ = (draw(packing.n_rows + i, dtype=torch.bfloat16)[i:].detach() for i in range(3))
+    assert suits(q, dropout=0.3) and not suits(q.float(), dropout=0.3)
+    ones = torch.ones_like(q).requires_grad_()
+    dropped = attend_packed(q, k, ones, packing, dropout=0.3)
+    assert dropped.float().std() > 0.01 and abs(float(dropped.float().mean()) - 1) < 0.02
+    # Each value's gradient is the sum of its weights, and all weights of a query's row together
+    # are what it mixed.
+    (gradient,) = torch.autograd.grad(dropped.float().sum(), ones)
+    mixed = [part.float().sum() for part in dropped.split(packing.sizes.tolist())]
+    weights = [part.float().sum() for part in gradient.split(packing.sizes.tolist())]
+    torch.testing.assert_close(torch.stack(weights), torch.stack(mixed), rtol=0.01, atol=1.0)
 
 
 @pytest.mark.gpu

@@ -116,3 +116,26 @@ def test_is_registered():
     assert optimizer.learn_rate == 0.5
     assert optimizer.clip_norm == 2.0
     assert optimizer.averages is None
+
+
+def test_parameters_stepped_together_go_where_they_go_alone():
+    torch.manual_seed(0)
+    shapes = {"a.weight": (3, 4), "a.bias": (3,), "norm.weight": (4,), "turned": (5, 2)}
+    alone, together = make_adamw(0.1, layer_decay=0.5), make_adamw(0.1, layer_decay=0.5)
+    one = {name: torch.randn(shape) for name, shape in shapes.items()}
+    one["turned"] = one["turned"].t()  # not in one piece
+    other = {
+        name: weights.clone(memory_format=torch.preserve_format) for name, weights in one.items()
+    }
+    for _ in range(3):
+        gradients = {name: torch.randn(weights.shape) for name, weights in one.items()}
+        steps = []
+        for layer, (name, gradient) in enumerate(gradients.items()):
+            group = {"role": "encoder", "name": name, "ndim": gradient.ndim}
+            options = alone.options_for(**group, layer=layer, depth=4)
+            alone((1, name), one[name].numpy(), gradient.clone().numpy(), **options)
+            steps.append(((1, name), other[name], gradient.clone(), options))
+        together.step_all(steps)
+        assert together.nr_update == alone.nr_update
+    for name, weights in one.items():
+        assert torch.equal(weights, other[name]), name
