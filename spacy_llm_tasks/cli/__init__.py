@@ -19,6 +19,7 @@ def _root() -> None:
 
 from . import (  # noqa: E402
     adopt,
+    annotate,
     ask,
     bench,
     calibrate,
@@ -52,6 +53,7 @@ app.command("calibrate")(calibrate.command)
 app.command("evaluate", context_settings=evaluate.CONTEXT)(evaluate.command)
 app.command("report")(report.command)
 app.command("render")(render.command)
+app.command("annotate")(annotate.command)
 app.add_typer(search.app, name="search")
 app.command("ask")(ask.command)
 app.command("info")(info.command)

@@ -2,12 +2,14 @@
 
 A message says what was found, what was expected and what to do next. Each room has a file of its
 own here, and a hundred of codes: 1xx nn and weights, 2xx tokenization, 3xx corpora and scoring, 4xx
-layers and pipeline, 5xx training, the command line and benchmarks, 6xx search, 7xx pretraining.
+layers and pipeline, 5xx training, the command line and benchmarks, 6xx search, 7xx pretraining,
+8xx annotation of a corpus.
 """
 
+from .annotate import AnnotateErrors
 from .bench import BenchErrors
 from .corpora import CorporaErrors, CorporaWarnings
-from .nn import NnErrors
+from .nn import NnErrors, NnWarnings
 from .pipeline import PipelineErrors, PipelineWarnings
 from .pretraining import PretrainingErrors, PretrainingWarnings
 from .search import SearchErrors, SearchWarnings
@@ -30,12 +32,14 @@ class Errors(
     BenchErrors,
     SearchErrors,
     PretrainingErrors,
+    AnnotateErrors,
     metaclass=_WithCodes,
 ):
     """`Errors.E101` is the message with its code in front, for `format`."""
 
 
 class Warnings(
+    NnWarnings,
     CorporaWarnings,
     PipelineWarnings,
     TrainingWarnings,

@@ -1,0 +1,269 @@
+"""`annotate_corpus`: a pipeline over a corpus of any size, that can be stopped and goes on."""
+
+import multiprocessing
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..errors import Errors
+from ..files import PART, clean_parts, sync
+from ..streams import STDIN
+from .annotator import AnnotatorSettings
+from .columns import columns_of
+from .crew import Crew, default_threads
+from .dispatch import Dispatch
+from .id_register import IdRegister
+from .inputs import InputFile, check_inputs, find_inputs, read_rows
+from .journal import Done, Journal
+from .lock import FolderLock
+from .manifest import FILE as MANIFEST
+from .manifest import describe, read_manifest, require_same, write_manifest
+from .pipelines import find_pipeline, kernel_for
+from .progress import Meter, Progress
+from .rows import BadRow, Row
+from .settings import Settings
+from .shard_file import OutputSettings
+from .shards import shards_of
+from .summary import Summary, conclude
+from .survey import survey, surveyed
+from .worker import NO_SPACE, WorkerSettings
+
+# What a run needs for itself. Programs that read whole folders pass by names with a dot.
+OWN_FOLDER = ".run"
+LOCK, JOURNAL, IDS, SURVEY = "lock", "journal.jsonl", "ids.sqlite", "survey.json"
+TEMPORARY = "temporary"
+
+
+def annotate_corpus(
+    pipeline: str | Path,
+    inputs: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    workers: int = 1,
+    resume: bool = False,
+    stop: Callable[[], bool] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    **options: Any,
+) -> Summary:
+    """Run a pipeline over a corpus.
+
+    Workers are processes that are started anew and import the program that starts them: in a script
+    the call belongs under `if __name__ == "__main__":`.
+
+    pipeline (str | Path): Folder of any spaCy pipeline, or the name of an installed one.
+    inputs (str | Path | Sequence): Files, folders, patterns, or "-" for the standard input; see
+        `inputs.find_inputs`.
+    output (str | Path): Folder for the files of output, errors.jsonl, summary.json and report.html.
+    workers (int): How many processes annotate.
+    resume (bool): Go on with the run that the folder has; the same pipeline, inputs and options are
+        needed then. Starts at the beginning if it has none.
+    stop (Callable | None): Asked several times a second whether to stop; the run can be resumed.
+    on_progress (Callable | None): Called several times a second.
+    options: Fields of `Settings`, `ReadSettings` and `Cut`, such as `format="jsonl"`,
+        `text_column="body"`, `seconds=30` or `shard_rows=500`.
+    RETURNS (Summary): What the run has done; `is_finished` is False if it was stopped.
+    RAISES (ValueError): If an option is impossible, there is nothing to annotate, the folder is in
+        use or holds something else, the run to be resumed was another one, or the pipeline cannot
+        be loaded.
+    RAISES (ImportError): If Parquet is written without `pyarrow`.
+    RAISES (OSError): If the disk is full or a file cannot be written. The run can be resumed.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(Errors.E851)
+    settings = Settings.of(options)
+    if workers < 1:
+        raise ValueError(Errors.E806.format(name="workers", expected="1 or more", found=workers))
+    inputs = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
+    if settings.format == "parquet":
+        _require_pyarrow()
+    path, folder = find_pipeline(pipeline), Path(output)
+    found = find_inputs(inputs, stdin_format=settings.stdin_format, exclude=folder)
+    own = folder / OWN_FOLDER
+    own.mkdir(parents=True, exist_ok=True)
+    with FolderLock(own / LOCK):
+        _prepare_folder(folder, resume=resume)
+        run = _Run(path, _spooled(found, own), folder, settings, workers=workers)
+        return run.annotate(stop or _never, on_progress or _ignore)
+
+
+class _Run:
+    """One session of a run whose folder is locked."""
+
+    def __init__(
+        self,
+        pipeline: Path,
+        files: Sequence[InputFile],
+        folder: Path,
+        settings: Settings,
+        *,
+        workers: int,
+    ) -> None:
+        self.files, self.folder, self.settings, self.workers = files, folder, settings, workers
+        self.own = folder / OWN_FOLDER
+        check_inputs(files, settings.read)
+        saved = read_manifest(folder)
+        before = {} if saved is None else saved["settings"]
+        threads = settings.threads or before.get("threads") or default_threads(workers)
+        kernel = before["kernel"] if "kernel" in before else kernel_for(pipeline)
+        manifest = describe(
+            pipeline=pipeline,
+            files=files,
+            settings={**settings.for_manifest(), "threads": threads, "kernel": kernel},
+        )
+        if saved is None:
+            columns = columns_of(files, settings.read)
+            write_manifest(folder, {**manifest, "columns": columns.to_dict()})
+        else:
+            require_same(saved, manifest, folder=folder)
+        self.made_of = WorkerSettings(
+            annotator=AnnotatorSettings(
+                pipeline=str(pipeline),
+                parts=settings.written_parts,
+                questions=settings.questions,
+                max_chars=settings.read.max_chars,
+                code=settings.code,
+                gpu_id=settings.gpu_id,
+                threads=threads,
+                kernel=kernel,
+            ),
+            output=OutputSettings(
+                folder=str(folder),
+                temporary=str(self.own / TEMPORARY),
+                format=settings.format,
+                columns=columns.to_dict() if saved is None else saved["columns"],
+                cut=settings.cut,
+            ),
+        )
+
+    def annotate(
+        self, stop: Callable[[], bool], on_progress: Callable[[Progress], None]
+    ) -> Summary:
+        """RETURNS (Summary): What has been done, by earlier sessions too."""
+        # Files that an earlier session left half-written.
+        shutil.rmtree(self.own / TEMPORARY, ignore_errors=True)
+        (self.own / TEMPORARY).mkdir()
+        clean_parts(self.folder)
+        journal = Journal(self.own / JOURNAL, self.folder)
+        rows = errors = 0
+        for done in journal.in_order():
+            rows, errors = rows + done.written, errors + len(done.faults)
+        meter = Meter(rows=rows + errors, errors=errors)
+        with (
+            IdRegister(self.own / IDS, self.settings.read.duplicate_ids) as ids,
+            Crew(self.made_of, self.workers) as crew,
+        ):
+            is_finished = self._work(ids, crew, journal, meter, stop, on_progress)
+        summary = conclude(self.folder, journal, meter, is_finished=is_finished)
+        return summary
+
+    def _work(
+        self,
+        ids: IdRegister,
+        crew: Crew,
+        journal: Journal,
+        meter: Meter,
+        stop: Callable[[], bool],
+        on_progress: Callable[[Progress], None],
+    ) -> bool:
+        """RETURNS (bool): Whether all is done."""
+
+        def read(file: InputFile, start: int) -> Iterator[Row | BadRow]:
+            return read_rows(file, self.settings.read, start=start)
+
+        def on_done(done: Done) -> None:
+            meter.add(
+                rows=done.written + len(done.faults),
+                errors=len(done.faults),
+                tokens=int(done.summary["tokens"]),
+                workers=[worker.resident_bytes() for worker in crew.workers],
+            )
+
+        def on_look() -> None:
+            on_progress(meter.progress(in_hand=dispatch.rows_in_hand(), total=total))
+
+        total = surveyed(self.own / SURVEY)
+        if total is None:
+            crew.fill(self.workers)  # they load the pipeline meanwhile
+            total = survey(self.files, read, ids, stop=stop, note=self.own / SURVEY)
+        if total is None:
+            return False
+        meter.start()
+        dispatch = Dispatch(
+            shards_of(
+                self.files, read, self.settings.cut, done=journal.end_of, settled=ids.settled
+            ),
+            crew,
+            size=self.workers,
+            journal=journal,
+            cut=self.settings.cut,
+            seconds=self.settings.seconds,
+            on_done=on_done,
+            on_look=on_look,
+        )
+        is_finished = dispatch.run(stop)
+        on_look()
+        return is_finished
+
+
+def _require_pyarrow() -> None:
+    """That it is missing is told before any work, and by which extra it comes."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise ImportError(Errors.E854) from error
+
+
+def _prepare_folder(folder: Path, *, resume: bool) -> None:
+    """See to it that the folder holds a run to go on with, or none."""
+    own, manifest = folder / OWN_FOLDER, folder / MANIFEST
+    if (own / SURVEY).exists() and manifest.exists():
+        if not resume:
+            raise ValueError(Errors.E852.format(folder=folder))
+        return
+    others = sorted(path.name for path in folder.iterdir() if path.name != OWN_FOLDER)
+    others = [name for name in others if not name.startswith(PART) and name != MANIFEST]
+    if others:
+        raise ValueError(Errors.E853.format(folder=folder, found=", ".join(others[:3])))
+    # A run that ended before it knew its corpus, for a duplicate id perhaps, has done nothing:
+    # it may begin anew with other settings.
+    for path in (manifest, *own.glob(f"{IDS}*"), *(() if resume else own.glob("stdin.*"))):
+        path.unlink(missing_ok=True)
+
+
+def _spooled(files: Sequence[InputFile], own: Path) -> list[InputFile]:
+    """The standard input as a file: it cannot be read twice, and a run may have to."""
+    kept = []
+    for file in files:
+        if file.path == STDIN:
+            path = own / f"stdin.{file.format}"
+            if not path.exists():
+                _spool(sys.stdin.buffer, path)
+            file = replace(file, path=str(path))
+        kept.append(file)
+    return kept
+
+
+def _spool(stream: BinaryIO, path: Path) -> None:
+    part = path.parent / f"{PART}{path.name}"
+    try:
+        with part.open("wb") as file:
+            shutil.copyfileobj(stream, file, 1 << 20)
+        sync(part)
+        os.replace(part, path)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            raise OSError(Errors.E843.format(problem=error)) from error
+        raise
+
+
+def _never() -> bool:
+    return False
+
+
+def _ignore(progress: Progress) -> None:
+    pass

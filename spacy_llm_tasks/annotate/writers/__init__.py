@@ -1,0 +1,1 @@
+"""One writer for each kind of file: from annotated rows to a file."""

@@ -1,0 +1,28 @@
+"""`.spacy` files, with the ids and columns of the documents in their `user_data`."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from spacy.tokens import DocBin
+
+from .writer import Writer
+
+
+class DocBinWriter(Writer):
+    """Writes a `.spacy` file. The format is one compressed block: memory holds the docs, packed,
+    until the end.
+
+    path (Path): The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._box = DocBin(store_user_data=True)
+
+    def write(self, records: Iterable[Mapping[str, Any]]) -> None:
+        for record in records:
+            self._box.merge(record["doc"])
+
+    def finish(self) -> None:
+        self.file.write(self._box.to_bytes())
