@@ -71,10 +71,15 @@ def write_json(path: Path, data: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write text so that a reader finds the old file or the new one, never half of it."""
+    write_bytes(path, text.encode("utf8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes so that a reader finds the old file or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.parent / f"{PART}{path.name}"
     try:
-        part.write_text(text, encoding="utf8")
+        part.write_bytes(data)
         sync(part)
         os.replace(part, path)
     except BaseException:

@@ -104,3 +104,36 @@ def export(
     nlp = spacy.load(pipeline)
     export_checkpoint(nlp.get_pipe(component).model, output, family=family)  # type: ignore[attr-defined]
     typer.echo(f"Wrote {output}")
+
+
+@app.command("init-tok2vec")
+@friendly
+def init_tok2vec(
+    weights: Annotated[
+        Path, typer.Argument(help="Folder with config.json, model.safetensors and a tokenizer.")
+    ],
+    output: Annotated[Path, typer.Argument(help="File to write, such as encoder.bin.")],
+    component: Annotated[
+        str, typer.Option(help="Name of the encoder in the pipeline, for the lines to copy.")
+    ] = "transformer",
+) -> None:
+    """Write weights as `spacy pretrain` would: one file, shape and tokenizer included.
+
+    Example:
+
+        spacy-llm-tasks weights init-tok2vec pretrained/mine/model encoder.bin
+
+    A training config reads it by `initialize.init_tok2vec`, if its section [pretraining] is filled
+    (`spacy init fill-config --pretraining`) and names the encoder: `pretraining.component`. The
+    encoder then needs neither `weights` nor `tokenizer` in [initialize.components].
+
+    `spacy pretrain` itself goes on from an encoder that has weights already: one that is sourced
+    from a pipeline. It cannot start one from nothing, since it does not read what would give it a
+    tokenizer; `spacy-llm-tasks pretrain` can.
+    """
+    from ..pipeline.init_tok2vec import write_init_tok2vec
+
+    write_init_tok2vec(weights, output)
+    typer.echo(f"Wrote {output}. To start from it, set in a training config:")
+    typer.echo(f'  [initialize]   init_tok2vec = "{output}"')
+    typer.echo(f'  [pretraining]  component = "{component}"  layer = ""')

@@ -40,8 +40,8 @@ class NnErrors:
         "Use the kernel 'plain', or leave the choice to the package."
     )
     E111 = (
-        "There is no file {path}. Expected a folder with config.json and model.safetensors; "
-        "check the path."
+        "There is no file {path}. Expected a folder with config.json and model.safetensors (or "
+        "its parts and model.safetensors.index.json); check the path."
     )
     E112 = (
         "{path} is not a JSON file that describes a model: {error}. "
@@ -138,10 +138,6 @@ class NnErrors:
         "checkpoint keeps it. Load the model without its head, or take the checkpoint from which "
         "the head was not removed."
     )
-    E141 = (
-        "The setting '{key}' of the checkpoint is {found!r}; supported: {expected!r}. It matters "
-        "in training only: write {expected!r} in its place to use the weights without it."
-    )
     E142 = (
         "No family of checkpoints can express this Transformer ({reasons}). Save the pipeline in "
         "the package's own format."
@@ -149,6 +145,22 @@ class NnErrors:
     E143 = (
         "A {family} checkpoint cannot hold this head that predicts pieces: {found}. "
         "Save the model without it, or choose another family."
+    )
+    E144 = (
+        "{path} is no index of weights in several files: {error}. Get the file again from where "
+        "the weights were published."
+    )
+    E145 = (
+        "{path} names the file {name!r}, expected the name of a .safetensors file in the same "
+        "folder. Nothing outside of that folder is read: get the weights from elsewhere."
+    )
+    E146 = (
+        "There is no file {path}, which {index} names ({n} of {total} files are missing). Get the "
+        "missing files from where the weights were published."
+    )
+    E147 = (
+        "{index} and {path} do not belong together: '{name}' is in the {holder} alone. Get all "
+        "files again from the same place."
     )
     E180 = "Unknown weights {name!r}. Known are: {known}. See `spacy-llm-tasks weights list`."
     E181 = (
@@ -169,3 +181,11 @@ class NnErrors:
     E187 = "{path} holds the name {name!r}, which points outside of the archive. It was not used."
     E188 = "{path} does not hold {name}. It was not used."
     E189 = "The model hub did not send {name} ({problem})."
+
+
+class NnWarnings:
+    W141 = (
+        "The checkpoint was trained with {key} = {found!r}, which is {expected!r} here: it has no "
+        "setting of its own. Dropout is off in predictions, so they are the same; training goes on "
+        "with other dropout than before."
+    )

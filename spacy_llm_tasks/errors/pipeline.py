@@ -131,6 +131,10 @@ class PipelineErrors:
         "tail type, as ['PERSON', 'WORKS_FOR', 'ORG']."
     )
     E437 = "Cannot draw {path}: the name must end in .spacy or .jsonl. `convert` makes such files."
+    E438 = (
+        "The file {path} of [initialize] init_tok2vec holds no encoder of the kind 'trf_encoder': "
+        "{error}. Write it with `spacy-llm-tasks weights init-tok2vec`, or with `spacy pretrain`."
+    )
     E446 = (
         "Expected lists of docs and of questions, found a single one. Write "
         "`answer([doc], [question])`, or ask one question with `doc._.ask(question)`."

@@ -112,7 +112,10 @@ class PretrainingErrors:
         "The saved '{key}' has shape {found}, expected {expected}: it is of another model. Go on "
         "with the settings of the stopped run, or start anew."
     )
-    E746 = "No checkpoint in {folder} is whole. Start the run from the beginning, without --resume."
+    E746 = (
+        "No checkpoint in {folder} is whole. Remove that folder and start again with --resume: the "
+        "run then begins anew, with the corpus, tokenizer and pieces that it has."
+    )
     E747 = (
         "The checkpoint {path} could not be written: {error}. The ones before it are untouched. "
         "Make room or mend the folder's rights, then go on with --resume."

@@ -23,12 +23,11 @@ from ..layers.doc_encoder import NONE, TOKENS, View
 from ..layers.encode import Backprop, Encoded, Inputs, ignore, predict_texts, update_texts
 from ..layers.encoder import Gradients, Views, install, predict_views, shim_of, update_views
 from ..layers.listener import Listener, remember
-from ..layers.shim import load_state
 from ..nn.config import TransformerConfig
 from ..tokenization.tokenizer import PieceTokenizer
-from ..weights.checkpoint import load_encoder
 from . import encoder_files
 from .groups import bounded_groups
+from .init_tok2vec import find_init_tok2vec, take_shape
 from .pending import PendingUpdate
 
 DEFAULT_ENCODER_MODEL = Config().from_str(
@@ -296,6 +295,7 @@ class EncoderComponent(Tok2Vec):
         """Fill the encoder from a checkpoint, or with random weights around a tokenizer.
 
         Settings come from `[initialize.components.NAME]`; a saved pipeline loads without them.
+        Without both, the file that `[initialize] init_tok2vec` names will fill it (`init_tok2vec`).
 
         get_examples (Callable[[], Iterable[Example]]): Gives a sample of training examples.
         nlp (Language): The pipeline.
@@ -309,10 +309,7 @@ class EncoderComponent(Tok2Vec):
         if not list(islice(get_examples(), 1)):
             raise ValueError(Errors.E410.format(name=self.name))
         if weights is not None:
-            checkpoint = load_encoder(weights)
-            pieces = PieceTokenizer.from_folder(tokenizer or weights)
-            encoder = install(self.model, checkpoint.config, pieces)
-            load_state(encoder.transformer, checkpoint.state)
+            encoder_files.fill(self.model, weights, tokenizer)
         elif tokenizer is not None:
             pieces = PieceTokenizer.from_folder(tokenizer)
             wanted = {k: v for k, v in shim_of(self.model).architecture.items() if v is not None}
@@ -320,6 +317,8 @@ class EncoderComponent(Tok2Vec):
                 n_pieces=pieces.n_pieces, pad_piece=pieces.special.pad, **wanted
             )
             install(self.model, config, pieces)
+        elif (path := find_init_tok2vec(nlp, self.name)) is not None:
+            take_shape(self.model, path)
         elif not shim_of(self.model).is_built:
             raise ValueError(Errors.E411.format(name=self.name))
         self._fit_listeners()

@@ -16,17 +16,33 @@ from safetensors.torch import load_file, save_file
 from thinc.api import Model
 
 from ..errors import Errors
+from ..files import write_json
 from ..layers.encoder import install, shim_of
 from ..layers.shim import contiguous_state, load_state
 from ..nn.config import TransformerConfig
 from ..tokenization.tokenizer import PieceTokenizer
-from ..weights.checkpoint import save_encoder
+from ..weights.checkpoint import load_encoder, save_encoder
 from ..weights.checksum import sha256_of
 from ..weights.families import family_for
 from ..weights.family import Boundaries
 
 CONFIG, TOKENIZER, WEIGHTS = "encoder.json", "tokenizer.json", "model.safetensors"
 CHECKSUM, BRANCHES = "weights_sha256", "branches"  # keys of encoder.json
+
+
+def fill(model: Model, weights: str | Path, tokenizer: str | Path | None = None) -> None:
+    """Fill an encoder layer from a published checkpoint.
+
+    model (Model): The encoder layer.
+    weights (str / Path): The folder, with its tokenizer.
+    tokenizer (str / Path): Folder or `tokenizer.json` to use instead of the checkpoint's own.
+    RAISES (OSError): if a file is missing.
+    RAISES (ValueError): if the files do not fit each other or what the config asks for.
+    """
+    checkpoint = load_encoder(weights)
+    pieces = PieceTokenizer.from_folder(tokenizer or weights)
+    encoder = install(model, checkpoint.config, pieces)
+    load_state(encoder.transformer, checkpoint.state)
 
 
 def save(path: Path, model: Model) -> None:
@@ -46,7 +62,7 @@ def save(path: Path, model: Model) -> None:
     config = {**sizes["config"], CHECKSUM: sha256_of(unfinished)}
     if sizes.get("branches"):
         config[BRANCHES] = sizes["branches"]
-    srsly.write_json(path / CONFIG, config)
+    write_json(path / CONFIG, config)  # srsly would round, an epsilon of 1e-12 to 0
     shim.tokenizer.to_folder(path)
     os.replace(unfinished, path / WEIGHTS)
 

@@ -5,6 +5,7 @@ Reading order, from a name in a file to a model:
     places            where one of our parameters lies in a file, and in which form
     rules             what a config.json must say for us to be able to use it
     family            how a family names the settings and parameters of one stack of blocks
+    shards            weights in several files, read like one
     folder            config.json and model.safetensors, read and written with care
     modernbert        an encoder: ModernBERT
     families          all encoders: BERT, RoBERTa, ELECTRA, DistilBERT, ModernBERT

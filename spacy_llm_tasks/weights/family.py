@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from ..errors import Errors
+from ..errors import Errors, Warnings
 from ..nn.config import TransformerConfig
 from .places import SAME, TRANSPOSED, Names, Place
 from .rules import Rules
@@ -127,10 +128,13 @@ class Family:
         raw (Mapping): Its keys and values; missing keys take the family's defaults.
         RETURNS (TransformerConfig): The same model in our words.
         RAISES (ValueError): The model does something we do not, or a value is out of range.
+            Rates of dropout that we do not have are warned of.
         """
         values = self.values_of(raw)
         if broken := self.rules.broken(values):
             raise ValueError(broken.message())
+        for rule in self.rules.inert(values):
+            warnings.warn(Warnings.W141.format(**rule._asdict()), stacklevel=2)
         ours = {name: values[key] for name, key in self.settings.items()}
         ours["activation"] = self._activation(ours["activation"])
         config = TransformerConfig(**self.common, **ours)

@@ -1,7 +1,8 @@
 """A folder in the published layout, read and written with care.
 
     config.json         the model's shape, in its family's words (see `family`)
-    model.safetensors   its parameters: raw numbers behind a checked header, memory-mapped, no code
+    model.safetensors   its parameters: raw numbers behind a checked header, memory-mapped, no code;
+                        or several such files with an index (see `shards`)
 
 Each parameter that is asked for must be there, with the shape that the config promises. What is not
 asked for is reported. Pickled weights (pytorch_model.bin) are refused, because opening them runs
@@ -26,6 +27,7 @@ from ..errors import Errors
 from ..files import sync
 from .family import Family
 from .places import Place, Shape
+from .shards import INDEX_FILE, files_of, open_shards
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -68,13 +70,13 @@ def blaming(folder: str | Path) -> Iterator[None]:
 
 
 class Weights:
-    """A safetensors file, read by the names of a family, which remembers what was read.
+    """Safetensors, read by the names of a family; what was read is remembered.
 
     The same encoder is stored as "encoder.layer.0..." on its own and as "bert.encoder.layer.0..."
     inside a larger model; checkpoints older than PyTorch call norm weights gamma and beta.
 
-    file (safe_open): The open file.
-    path (Path): Its path, for errors.
+    file (safe_open | Shards): The open file or files.
+    path (Path): Its path, or that of their index, for errors.
     families (Collection[Family]): Whose blocks it holds; they share a prefix.
     """
 
@@ -140,25 +142,38 @@ class Weights:
 def open_weights(
     folder: str | Path, families: Collection[Family], device: torch.device | str | None
 ) -> Iterator[Weights]:
-    """Open model.safetensors.
+    """Open model.safetensors, or all files of its index where that one is not there.
 
     folder (str | Path): Holds it.
     families (Collection[Family]): Whose names it is read by.
     device (torch.device | str | None): Where the tensors go; None: the CPU.
-    YIELDS (Weights): The open file.
+    YIELDS (Weights): The open weights.
     RAISES (FileNotFoundError): No such file, or only pickled weights.
     RAISES (ValueError): A broken file.
     """
-    path = Path(folder) / WEIGHTS_FILE
-    if not path.is_file():
-        pickled = path.with_name(PICKLE_FILE)
-        message = Errors.E113 if pickled.is_file() else Errors.E111
-        raise FileNotFoundError(message.format(path=path, pickled=pickled))
+    path = _path_in(Path(folder))
+    place = str(device or "cpu")
     try:
-        with safe_open(path, framework="pt", device=str(device or "cpu")) as file:
-            yield Weights(file, path, families)
+        if path.name == INDEX_FILE:
+            with open_shards(path, place) as shards:
+                yield Weights(shards, path, families)
+        else:
+            with safe_open(path, framework="pt", device=place) as file:
+                yield Weights(file, path, families)
     except SafetensorError as error:
         raise ValueError(Errors.E114.format(path=path, error=error)) from error
+
+
+def weight_files(folder: str | Path) -> list[Path]:
+    """Find the files that hold the weights of a folder.
+
+    folder (str | Path): Holds model.safetensors, or several files and their index.
+    RETURNS (list[Path]): The files, sorted; whether all are there is not looked at.
+    RAISES (FileNotFoundError): No such file, or only pickled weights.
+    RAISES (ValueError): A broken index.
+    """
+    path = _path_in(Path(folder))
+    return files_of(path) if path.name == INDEX_FILE else [path]
 
 
 def write_folder(folder: str | Path, raw: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -189,6 +204,16 @@ def shapes_of(build: Callable[[], nn.Module]) -> dict[str, Shape]:
     with torch.device("meta"):
         state = build().state_dict()
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def _path_in(folder: Path) -> Path:
+    """The path of model.safetensors, or of its index; the single file wins, as elsewhere."""
+    path, index = folder / WEIGHTS_FILE, folder / INDEX_FILE
+    if path.is_file() or index.is_file():
+        return path if path.is_file() else index
+    pickled = folder / PICKLE_FILE
+    message = Errors.E113 if pickled.is_file() else Errors.E111
+    raise FileNotFoundError(message.format(path=path, pickled=pickled))
 
 
 def _plain(name: str, prefix: str) -> str:

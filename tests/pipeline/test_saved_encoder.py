@@ -6,6 +6,8 @@ import shutil
 import pytest
 import spacy
 
+from spacy_llm_tasks.layers.encoder import shim_of
+
 from . import toys
 
 NAME = "transformer"
@@ -51,6 +53,16 @@ def test_files(saved):
     for path in saved.rglob("*"):
         if path.is_file():
             assert b"torch._utils" not in path.read_bytes()
+
+
+def test_small_numbers_of_the_config_come_back(saved, tokenizer):
+    """BERT's epsilon is 1e-12: as 0, a row of equal numbers would be divided by 0."""
+    configs = []
+    for nlp in (toys.empty_pipeline(tokenizer), spacy.load(saved)):
+        if "trf_textcat" not in nlp.pipe_names:
+            toys.initialize(nlp)
+        configs.append(shim_of(nlp.get_pipe(NAME).model).encoder.config)
+    assert configs[0] == configs[1] and configs[1].norm_eps == 1e-12
 
 
 @pytest.mark.parametrize("name", ["encoder.json", "tokenizer.json", "model.safetensors"])

@@ -143,7 +143,6 @@ def test_ids_of_boundaries(tmp_path):
         ({"scale_attn_weights": False}, "E121.*scale_attn_weights"),
         ({"add_cross_attention": True}, "E121.*add_cross_attention"),
         ({"activation_function": "quick_gelu"}, "E121.*activation_function.*quick_gelu"),
-        ({"embd_pdrop": 0.2}, "E141.*embd_pdrop.*0.2.*supported: 0.1"),
         ({"n_head": 5}, "E103"),
     ],
 )
