@@ -23,6 +23,7 @@ FORBIDDEN = {
     "scoring": {"torch", "transformers", "spacy_transformers"},
     "corpora": {"torch", "transformers", "spacy_transformers"},
     "search": {"torch", "thinc", "transformers", "spacy_transformers"},
+    "annotate": {"torch", "transformers", "spacy_transformers"},
 }
 # Rooms from low to high: a room imports from those before it.
 BELOW = {
@@ -36,11 +37,16 @@ BELOW = {
     "render": {"annotations"},
     "search": {"annotations"},
     "pipeline": {"annotations", "layers", "scoring", "nn", "tokenization", "weights"},
+    "annotate": {"annotations", "render", "search", "pipeline", "nn", "weights"},
 }
-ROOT_MODULES = {"errors", "files", "interrupts", "randomness"}
+# The rooms of pretraining, from low to high; what lies beside them is above them all.
+PRETRAINING = ["texts", "pieces", "objectives", "team", "optimisation"]
+EVERYWHERE = {"hints"}
+ROOT_MODULES = {"errors", "files", "interrupts", "randomness", "streams"}
 MAY_IMPORT_TRANSFORMERS = {"layers/trf_data.py"}
 NO_TASK = {
     "groups",
+    "init_tok2vec",
     "hooks",
     "markers",
     "owners",
@@ -102,6 +108,18 @@ def test_imports_only_go_down(path):
         other = room(module)
         if own in BELOW and other and other not in ROOT_MODULES and other != "Errors":
             assert other in BELOW[own] | {own}, f"imports {module}"
+
+
+@pytest.mark.parametrize("name", PRETRAINING)
+def test_imports_inside_pretraining_only_go_down(name):
+    allowed = {*PRETRAINING[: PRETRAINING.index(name) + 1], *EVERYWHERE}
+    paths = sorted((PACKAGE / "pretraining" / name).rglob("*.py"))
+    assert len(paths) > 1
+    for path in paths:
+        for module, _ in imports_of(path):
+            parts = module.split(".")
+            if parts[:2] == ["spacy_llm_tasks", "pretraining"] and len(parts) > 2:
+                assert parts[2] in allowed, f"{name_of(path)} imports {module}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

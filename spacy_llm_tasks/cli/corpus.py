@@ -8,7 +8,7 @@ import typer
 from ._run import friendly
 
 if TYPE_CHECKING:
-    from ..pretraining.corpus import CorpusReport
+    from ..pretraining.texts.corpus import CorpusReport
 
 
 @friendly()
@@ -82,7 +82,7 @@ def command(
     import json
 
     from ..corpora.spacy_texts import spacy_texts
-    from ..pretraining.corpus import CorpusSettings, prepare
+    from ..pretraining.texts.corpus import CorpusSettings, prepare
 
     settings = CorpusSettings(
         paths=inputs,

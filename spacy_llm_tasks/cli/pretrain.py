@@ -3,13 +3,14 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ._config import split_arguments
-from ._run import friendly
+from ._run import debugging, friendly
 
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
 OPTIONS = ["--output", "--resume", "--no-resume", "--device", "--threads", "--max-minutes"]
@@ -41,7 +42,13 @@ def command(
     max_minutes: Annotated[
         float | None, typer.Option(help="Stands for --training.max_minutes.")
     ] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Stands for --training.max_steps.")] = None,
+    max_steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Stands for --training.max_steps. The config's minutes hold as well: the run ends "
+            "with whichever is used up first. Lift them by --training.max_minutes null."
+        ),
+    ] = None,
     tensorboard: Annotated[
         Path | None, typer.Option(help="Folder for TensorBoard, if that package is installed.")
     ] = None,
@@ -94,21 +101,30 @@ def pretrain_config(
     """Check a config and run it. The arguments are the command's.
 
     RAISES (ValueError): If the config or the text is wrong, or a run cannot be resumed.
-    RAISES (typer.Exit): With 128 plus the signal's number, if a signal stopped the run.
+    RAISES (typer.Exit): With 128 plus the signal's number, if a signal stopped the run; with 1 in
+        processes of a team that fail as another one does, which says why.
     """
     import torch
 
     from ..interrupts import StopSignals
-    from ..pretraining.allocator import keep_memory
+    from ..pretraining.optimisation.allocator import keep_memory
     from ..pretraining.run import pretrain
     from ..pretraining.settings import Settings
+    from ..pretraining.team.distributed import ToldByFirst
 
-    settings = Settings.from_dict(read_config(config_path, overrides))
+    # The processes of a machine read the same file.
+    with _told_elsewhere(ValueError, unless=os.environ.get("LOCAL_RANK", "0") == "0"):
+        settings = Settings.from_dict(read_config(config_path, overrides))
     if threads is not None:
         torch.set_num_threads(threads)
     # Here and not in the library: this process is ours alone.
     keep_memory()
-    with StopSignals() as signals, _Board(tensorboard) as board, _Bar() as bar:
+    with (
+        _told_elsewhere(ToldByFirst),
+        StopSignals() as signals,
+        _Board(tensorboard) as board,
+        _Bar() as bar,
+    ):
 
         def on_line(line: Mapping[str, Any], share: float) -> None:
             bar.show(line, share)
@@ -158,6 +174,21 @@ def read_config(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
         return dict(Config(sections).interpolate())
     except ValueError as error:
         raise ValueError(Errors.E766.format(path=path, problem=error)) from error
+
+
+@contextmanager
+def _told_elsewhere(kind: type[Exception], *, unless: bool = False) -> Iterator[None]:
+    """End this process in silence on an error that another one reports.
+
+    kind (type): Of the error.
+    unless (bool): Whether this process is the one that reports it.
+    """
+    try:
+        yield
+    except kind as error:
+        if unless or debugging():
+            raise
+        raise typer.Exit(1) from error
 
 
 def _spacy_texts(path: Path) -> Iterator[str]:

@@ -10,7 +10,7 @@ from ..errors import Errors
 from ._run import friendly
 
 if TYPE_CHECKING:
-    from ..pretraining.corpus_report import CorpusReport
+    from ..pretraining.texts.corpus_report import CorpusReport
     from ..tokenization import Fertility, PieceTokenizer
 
 app = typer.Typer(
@@ -108,7 +108,7 @@ def train(
     inputs give the same files. In the table that follows, fewer pieces per word make shorter
     inputs and a faster model; a larger vocabulary has fewer, and costs a larger table of weights.
     """
-    from ..pretraining.corpus import is_held_out
+    from ..pretraining.texts.corpus import is_held_out
     from ..tokenization import PieceTokenizer, train_tokenizer
 
     if output.exists() and not output.is_dir():
@@ -187,8 +187,8 @@ def _reader(
 ) -> tuple[Texts, "CorpusReport"]:
     """A function that reads the texts from the start, and the counts of its first reading."""
     from ..corpora.spacy_texts import spacy_texts
-    from ..pretraining.corpus_report import CorpusReport
-    from ..pretraining.sources import read_texts
+    from ..pretraining.texts.corpus_report import CorpusReport
+    from ..pretraining.texts.sources import read_texts
 
     report = CorpusReport()
     reports = iter([report])

@@ -156,17 +156,15 @@ def calibrate_best(path: Path) -> None:
     path (Path): The pipeline. Left as it is if the data does not suffice, and this is said.
     """
     import spacy
-    from spacy.util import resolve_dot_names
 
     from ..files import whole_folder
     from ..training.calibrate import calibrate_pipeline
+    from ..training.dev_data import dev_examples
 
     nlp = spacy.load(path)
     _say(f"Calibrating {', '.join(can_be_calibrated(nlp))}")
-    config = nlp.config.interpolate()
-    (dev_corpus,) = resolve_dot_names(config, [config["training"]["dev_corpus"]])
     try:
-        report = calibrate_pipeline(nlp, list(dev_corpus(nlp)))
+        report = calibrate_pipeline(nlp, dev_examples(nlp))
     except ValueError as error:
         # Training is done and saved by now: this is no reason to call it a failure.
         typer.secho(f"Not calibrated: {error}", fg=typer.colors.YELLOW, err=True)

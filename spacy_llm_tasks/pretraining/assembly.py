@@ -12,31 +12,31 @@ from torch import nn
 
 from ..errors import Errors
 from ..nn import kernels
-from .average import Average
 from .checkpoints import Checkpoints
-from .chunks import ChunkIndex, ChunkSampler
-from .corpus import Say
-from .distributed import Team
 from .evaluation import Evaluation
 from .feed import Feed
 from .loop import Loop, Tell
 from .materials import Materials
-from .mixture import Mixture
 from .model import PretrainingModel
-from .objective import Objective
 from .objectives import make_objective
 from .objectives.contrastive import Contrastive
-from .optimizers import NamedOptimizer, make_optimizer
-from .precision import MixedPrecision
+from .objectives.mixture import Mixture
+from .objectives.objective import Objective
+from .optimisation.average import Average
+from .optimisation.optimizers import NamedOptimizer, make_optimizer
+from .optimisation.precision import MixedPrecision
+from .optimisation.recompute import recompute_blocks
+from .optimisation.schedules import Schedule, make_schedule
+from .optimisation.update import Update
+from .pieces.chunks import ChunkIndex, ChunkSampler
+from .pieces.special import SpecialIds
 from .progress import Progress
-from .randomness import seed_all
-from .recompute import recompute_blocks
-from .replicas import wrap
-from .schedules import Schedule, make_schedule
 from .settings import DataSettings, Settings
-from .special import SpecialIds
+from .team.distributed import Team
+from .team.randomness import seed_all
+from .team.replicas import wrap
+from .texts.corpus import Say
 from .trunk import Trunk, build_trunk, check_layout, piece_head
-from .update import Update
 
 CHECKPOINTS = "checkpoints"
 CULPRITS = "not-a-number.npz"

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from .distributed import Team
 from .feed import Feed
-from .precision import MixedPrecision
-from .prepared import LossSum, Prepared
-from .replicas import release
-from .tally import Tally, bits_per_byte, perplexity
+from .objectives.prepared import LossSum, Prepared
+from .optimisation.precision import MixedPrecision
+from .optimisation.tally import Tally, bits_per_byte, perplexity
+from .team.distributed import Team
+from .team.replicas import release
 
 # The loss by pieces of text, while it is added up.
 BY_TEXT = "nats_by_piece_of_text"

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .chunks import ChunkSampler
-from .objective import Objective
-from .prepared import Prepared
-from .special import SpecialIds
+from .objectives.objective import Objective
+from .objectives.prepared import Prepared
+from .pieces.chunks import ChunkSampler
+from .pieces.special import SpecialIds
 
 
 class Feed:

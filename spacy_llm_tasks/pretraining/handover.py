@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..tokenization.tokenizer import PieceTokenizer
-from .average import COUNT
 from .checkpoints import Checkpoint
-from .distributed import Team
 from .model import PretrainingModel
-from .names import named_tensors
-from .objective import Objective
-from .replicas import spread
+from .objectives.objective import Objective
+from .optimisation.average import COUNT
+from .team.distributed import Team
+from .team.names import named_tensors
+from .team.replicas import spread
 from .trunk import Trunk, piece_head, write_trunk
 
 

@@ -18,18 +18,18 @@ from ..files import write_text
 from ..nn import kernels
 from .checkpoints import Checkpoint, Checkpoints
 from .curves import read_log, write_page
-from .distributed import Team
 from .evaluation import Evaluation
 from .feed import Feed
-from .mixture import Mixture
-from .names import named_tensors
-from .prepared import Prepared
+from .objectives.mixture import Mixture
+from .objectives.prepared import Prepared
+from .optimisation.tally import Tally
+from .optimisation.update import Update
 from .progress import Progress
-from .randomness import random_states, restore_random_states
-from .replicas import collect, restore, spread
 from .settings import TrainingSettings
-from .tally import Tally
-from .update import Update
+from .team.distributed import Team
+from .team.names import named_tensors
+from .team.randomness import random_states, restore_random_states
+from .team.replicas import collect, restore, spread
 
 LOG_FILE = "log.jsonl"
 CURVES_FILE = "curves.html"
@@ -54,6 +54,7 @@ class Loop:
     tally (Tally): What was measured since the last line of the log.
     on_line (Callable | None): Called in the first process with each line of the log, and how much
         of the run is done.
+    n_lines (int): Lines of the log that belong to this run, counted in the first process.
     """
 
     update: Update
@@ -68,6 +69,7 @@ class Loop:
     progress: Progress
     tally: Tally = field(default_factory=Tally)
     on_line: Tell | None = None
+    n_lines: int = 0
 
     def run(self, *, stop: Callable[[], bool] = lambda: False) -> bool:
         """Do all steps that are left.
@@ -142,7 +144,7 @@ class Loop:
             "random": random_states(self.team),
             "tally": self.tally.sums,
             "kernel": kernels.current(),
-            "lines": len(read_log(self._log)) if self.team.is_first else 0,
+            "lines": self.n_lines,
         }
         step, best = self.progress.step, self.progress.best
         score = None if best is None or self.progress.best_step != step else -best
@@ -183,6 +185,7 @@ class Loop:
         )
         if self.team.is_first:
             kept = read_log(self._log)[: state["lines"]]
+            self.n_lines = len(kept)
             write_text(self._log, "".join(json.dumps(line) + "\n" for line in kept))
         return True
 
@@ -226,5 +229,6 @@ class Loop:
         if self.team.is_first:
             with self._log.open("a", encoding="utf8") as file_:
                 file_.write(json.dumps(line) + "\n")
+            self.n_lines += 1
         if self.on_line is not None and self.team.is_first:
             self.on_line(line, self.progress.share)

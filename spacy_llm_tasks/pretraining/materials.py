@@ -24,11 +24,11 @@ from ..errors import Errors
 from ..files import whole_folder, write_json
 from ..tokenization.tokenizer import PieceTokenizer
 from ..tokenization.train import train_tokenizer
-from .corpus import Corpus, Say, prepare
-from .piece_store import PieceStore, hash_of, write_pieces
-from .scrub import KINDS
+from .pieces.piece_store import PieceStore, hash_of, write_pieces
 from .settings import Settings
-from .sources import Reader
+from .texts.corpus import Corpus, Say, prepare
+from .texts.scrub import KINDS
+from .texts.sources import Reader
 
 RECORD = "materials.json"
 SPLITS = ("train", "held_out")

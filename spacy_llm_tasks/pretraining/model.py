@@ -11,8 +11,8 @@ from ..nn.config import TransformerConfig
 from ..nn.decoder import TransformerDecoder
 from ..nn.encoder import TransformerEncoder
 from ..nn.seq2seq import EncoderDecoder
-from .objective import Kind, Objective
-from .prepared import LossSum, Prepared
+from .objectives.objective import Kind, Objective
+from .objectives.prepared import LossSum, Prepared
 
 Trunk = TransformerEncoder | TransformerDecoder | EncoderDecoder
 

@@ -25,13 +25,13 @@ from typing import Any
 from ..errors import Errors
 from ..files import whole_folder, write_json
 from .assembly import CHECKPOINTS, assemble, make_objectives, rehearse
-from .corpus import Say
-from .distributed import Team
 from .handover import hand_over
 from .loop import LOG_FILE, Loop, Tell
 from .materials import Materials
 from .settings import Settings
-from .sources import Reader
+from .team.distributed import Team
+from .texts.corpus import Say
+from .texts.sources import Reader
 from .trunk import Trunk
 
 SETTINGS_FILE = "settings.json"

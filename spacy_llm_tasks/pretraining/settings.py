@@ -1,6 +1,6 @@
 """What a pretraining run is told: one frozen record for each section of its config file.
 
-    [corpus]      where the text comes from and what is done to it   (`corpus.CorpusSettings`)
+    [corpus]      where the text comes from and what is done to it   (`texts.corpus_settings`)
     [tokenizer]   a folder, or how to train one
     [model]       kind and size, or a checkpoint to go on from
     [data]        how documents are cut and batched
@@ -21,8 +21,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ..errors import Errors
 from ..tokenization.train import KINDS, NORMALIZATIONS
-from .corpus import CorpusSettings
 from .hints import hint_for
+from .texts.corpus import CorpusSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spacy.training import Example
 from spacy.training.initialize import init_nlp
-from spacy.util import resolve_dot_names
 from thinc.api import Config
 
+from .dev_data import dev_examples
 from .loop import train
 
 # A difference that rounding alone can make.
@@ -93,9 +92,7 @@ def _try(config: Config, weights: Path, *, steps: int, use_gpu: int) -> dict[str
     # The loop evaluates at step 0, as spaCy's does; then nothing but the end is looked at.
     config["training"] |= {"max_steps": steps, "eval_frequency": steps + 1, "logger": QUIET}
     nlp, _ = train(init_nlp(config, use_gpu=use_gpu), use_gpu=use_gpu, stdout=io.StringIO())
-    whole = nlp.config.interpolate()
-    (dev,) = resolve_dot_names(whole, [whole["training"]["dev_corpus"]])
-    examples: list[Example] = list(dev(nlp))
-    scores = nlp.evaluate(examples)
-    wanted = [name for name, weight in whole["training"]["score_weights"].items() if weight]
+    scores = nlp.evaluate(dev_examples(nlp))
+    weights_of = nlp.config.interpolate()["training"]["score_weights"]
+    wanted = [name for name, weight in weights_of.items() if weight]
     return {name: scores[name] for name in wanted if isinstance(scores.get(name), int | float)}

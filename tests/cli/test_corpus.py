@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from spacy_llm_tasks.cli import app
 from spacy_llm_tasks.corpora.files import write_docs
-from spacy_llm_tasks.pretraining.corpus import Corpus
+from spacy_llm_tasks.pretraining.texts.corpus import Corpus
 
 
 @pytest.fixture

@@ -64,7 +64,9 @@ def quick(monkeypatch):
     monkeypatch.setattr(kernels, "_chosen", "plain")
     monkeypatch.setattr("spacy_llm_tasks.files.sync", lambda path: None)
     # the allocator of the tests is theirs, and so are their threads
-    monkeypatch.setattr("spacy_llm_tasks.pretraining.allocator.keep_memory", lambda: False)
+    monkeypatch.setattr(
+        "spacy_llm_tasks.pretraining.optimisation.allocator.keep_memory", lambda: False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +122,20 @@ def test_options_for_length(folder, tmp_path):
     assert "Going on after step 2" in longer.stdout
     other = invoke(folder, "-o", output, "--resume", "--data.length", "12")
     assert other.exit_code == 1 and "[E772]" in other.stderr and "data.length" in other.stderr
+
+
+def test_minutes_of_the_config_hold_beside_steps_unless_lifted(folder, tmp_path):
+    text = (folder / "run.cfg").read_text(encoding="utf8")
+    config = tmp_path / "short.cfg"
+    config.write_text(text.replace("max_steps = 4", "max_minutes = 0.005"), encoding="utf8")
+    steps, many = [], 1_000_000
+    for output, *more in (["held", many], ["lifted", 3, "--training.max_minutes", "null"]):
+        arguments = ["pretrain", config, "--paths.corpus", folder / "texts.txt", "--device", "cpu"]
+        arguments += ["-o", tmp_path / output, "--max-steps", *more]
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert result.exit_code == 0, result.output
+        steps.append(int(re.search(r"the weights after step (\d+)", result.stdout)[1]))
+    assert steps[0] < many and steps[1] == 3
 
 
 @pytest.mark.parametrize(

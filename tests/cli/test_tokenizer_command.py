@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spacy_llm_tasks.cli import app
-from spacy_llm_tasks.pretraining.corpus import is_held_out
+from spacy_llm_tasks.pretraining.texts.corpus import is_held_out
 from spacy_llm_tasks.tokenization import PieceTokenizer, measure, train_tokenizer
 
 _WORDS = (

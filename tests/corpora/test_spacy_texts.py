@@ -3,7 +3,7 @@ import spacy
 
 from spacy_llm_tasks.corpora.files import write_docs
 from spacy_llm_tasks.corpora.spacy_texts import spacy_texts
-from spacy_llm_tasks.pretraining.sources import read_texts
+from spacy_llm_tasks.pretraining.texts.sources import read_texts
 
 
 def test_texts_in_order(tmp_path):

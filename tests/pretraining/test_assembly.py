@@ -5,9 +5,9 @@ import torch
 
 from spacy_llm_tasks.nn import kernels
 from spacy_llm_tasks.pretraining.assembly import assemble, make_objectives, rehearse
-from spacy_llm_tasks.pretraining.distributed import Team
 from spacy_llm_tasks.pretraining.materials import Materials
 from spacy_llm_tasks.pretraining.settings import Settings
+from spacy_llm_tasks.pretraining.team.distributed import Team
 
 from .runs import values, write_texts
 

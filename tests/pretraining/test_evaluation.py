@@ -12,15 +12,15 @@ from spacy_llm_tasks.nn.config import TransformerConfig
 from spacy_llm_tasks.nn.decoder import TransformerDecoder
 from spacy_llm_tasks.nn.encoder import TransformerEncoder
 from spacy_llm_tasks.nn.packing import Packing
-from spacy_llm_tasks.pretraining.chunks import ChunkIndex, ChunkSampler
-from spacy_llm_tasks.pretraining.distributed import Team
 from spacy_llm_tasks.pretraining.evaluation import Evaluation
 from spacy_llm_tasks.pretraining.feed import Feed
 from spacy_llm_tasks.pretraining.model import PretrainingModel
 from spacy_llm_tasks.pretraining.objectives import CausalLM, Contrastive, MaskedLM
-from spacy_llm_tasks.pretraining.piece_store import write_pieces
-from spacy_llm_tasks.pretraining.precision import MixedPrecision
-from spacy_llm_tasks.pretraining.special import SpecialIds
+from spacy_llm_tasks.pretraining.optimisation.precision import MixedPrecision
+from spacy_llm_tasks.pretraining.pieces.chunks import ChunkIndex, ChunkSampler
+from spacy_llm_tasks.pretraining.pieces.piece_store import write_pieces
+from spacy_llm_tasks.pretraining.pieces.special import SpecialIds
+from spacy_llm_tasks.pretraining.team.distributed import Team
 
 from .cutters import wordpiece
 

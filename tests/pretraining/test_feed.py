@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from spacy_llm_tasks.pretraining.chunks import ChunkIndex, ChunkSampler
 from spacy_llm_tasks.pretraining.feed import Feed
 from spacy_llm_tasks.pretraining.objectives import MaskedLM, NextSentence
-from spacy_llm_tasks.pretraining.piece_store import write_pieces
-from spacy_llm_tasks.pretraining.special import SpecialIds
+from spacy_llm_tasks.pretraining.pieces.chunks import ChunkIndex, ChunkSampler
+from spacy_llm_tasks.pretraining.pieces.piece_store import write_pieces
+from spacy_llm_tasks.pretraining.pieces.special import SpecialIds
 
 from .cutters import wordpiece
 from .runs import write_texts

@@ -7,11 +7,9 @@ import torch
 
 from spacy_llm_tasks.nn.piece_head import PieceHead
 from spacy_llm_tasks.nn.seq2seq import EncoderDecoder
-from spacy_llm_tasks.pretraining.average import Average
 from spacy_llm_tasks.pretraining.checkpoints import Checkpoints
 from spacy_llm_tasks.pretraining.handover import hand_over
 from spacy_llm_tasks.pretraining.model import PretrainingModel
-from spacy_llm_tasks.pretraining.names import named_tensors
 from spacy_llm_tasks.pretraining.objectives import (
     CausalLM,
     Contrastive,
@@ -19,8 +17,10 @@ from spacy_llm_tasks.pretraining.objectives import (
     MaskedLM,
     ReplacedPieces,
 )
-from spacy_llm_tasks.pretraining.recompute import recompute_blocks
+from spacy_llm_tasks.pretraining.optimisation.average import Average
+from spacy_llm_tasks.pretraining.optimisation.recompute import recompute_blocks
 from spacy_llm_tasks.pretraining.settings import ModelSettings
+from spacy_llm_tasks.pretraining.team.names import named_tensors
 from spacy_llm_tasks.pretraining.trunk import Trunk, build_trunk
 from spacy_llm_tasks.tokenization import PieceTokenizer
 from spacy_llm_tasks.weights.checkpoint import load_encoder, load_piece_head

@@ -8,11 +8,12 @@ import pytest
 
 from spacy_llm_tasks.nn import kernels
 from spacy_llm_tasks.pretraining import assembly
-from spacy_llm_tasks.pretraining.distributed import Team
+from spacy_llm_tasks.pretraining.curves import read_log
 from spacy_llm_tasks.pretraining.loop import Loop
+from spacy_llm_tasks.pretraining.optimisation.schedules import make_schedule
 from spacy_llm_tasks.pretraining.progress import Progress
-from spacy_llm_tasks.pretraining.schedules import make_schedule
 from spacy_llm_tasks.pretraining.settings import TrainingSettings
+from spacy_llm_tasks.pretraining.team.distributed import Team
 
 from .runs import after, log_of, run, steps_of, write_texts
 
@@ -112,6 +113,26 @@ def test_curves_are_drawn(texts, tmp_path):
     run(texts, tmp_path, changes={"training__max_steps": 2})
     page = (tmp_path / "curves.html").read_text()
     assert "held-out masked loss" in page and "train masked loss" in page
+
+
+def test_the_log_is_read_once_for_each_page(texts, tmp_path, monkeypatch):
+    """A long log takes a while: to know how long it is, it is not read."""
+    reads = []
+
+    def count(path):
+        reads.append(path)
+        return read_log(path)
+
+    monkeypatch.setattr("spacy_llm_tasks.pretraining.loop.read_log", count)
+    changes = {"training__eval_steps": 3, "training__max_steps": 9}
+    run(texts, tmp_path, changes=changes, stop=after(7))
+    assert len(reads) == 2  # the pages of steps 3 and 6; not where it was stopped
+    state = json.loads((tmp_path / "checkpoints" / "step-00000007" / "state.json").read_text())
+    # steps 2, 3, 4 and 6, and what was held out at 3 and 6
+    assert state["state"]["lines"] == len(log_of(tmp_path)) == 6
+    run(texts, tmp_path, resume=True, changes=changes)
+    assert len(reads) == 4  # to go on, and the page of step 9
+    assert [line["step"] for line in log_of(tmp_path)] == [2, 3, 3, 4, 6, 6, 8, 9, 9]
 
 
 def test_a_run_may_move_to_a_machine_without_its_kernel(texts, tmp_path, monkeypatch):

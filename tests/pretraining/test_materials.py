@@ -3,8 +3,8 @@
 import pytest
 
 from spacy_llm_tasks.pretraining.materials import Materials
+from spacy_llm_tasks.pretraining.pieces.special import SpecialIds
 from spacy_llm_tasks.pretraining.settings import Settings
-from spacy_llm_tasks.pretraining.special import SpecialIds
 from spacy_llm_tasks.tokenization import PieceTokenizer
 from spacy_llm_tasks.tokenization.train import train_tokenizer
 

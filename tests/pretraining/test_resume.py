@@ -2,6 +2,7 @@
 
 import random
 import resource
+import shutil
 import signal
 import time
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from spacy_llm_tasks.pretraining.piece_store import PieceStore
+from spacy_llm_tasks.pretraining.pieces.piece_store import PieceStore
 
 from .runs import after, fork, log_of, run, steps_of, weights_of
 
@@ -74,6 +75,19 @@ def test_stopped_after_every_step(texts, undisturbed, tmp_path):
     while result is None or not result.is_over:
         result = run(texts, tmp_path, resume=True, changes=CHANGES, stop=after(1))
     assert_same(tmp_path, undisturbed)
+
+
+def test_without_a_whole_checkpoint_the_advice_of_the_error_works(texts, undisturbed, tmp_path):
+    output = tmp_path / "out"
+    run(texts, output, changes=CHANGES, stop=after(5))
+    for state in (output / "checkpoints").glob("*/state.json"):
+        state.write_text("{")
+    advice = r"E746.*checkpoints is whole\. Remove that folder and start again with --resume"
+    with pytest.raises(ValueError, match=advice), pytest.warns(UserWarning, match="W740"):
+        run(texts, output, resume=True, changes=CHANGES)
+    shutil.rmtree(output / "checkpoints")
+    assert run(texts, output, resume=True, changes=CHANGES).is_over
+    assert_same(output, undisturbed)
 
 
 def run_slowly(texts, output):

@@ -22,9 +22,9 @@ from spacy_llm_tasks.nn.encoder import TransformerEncoder
 from spacy_llm_tasks.nn.packing import Packing
 from spacy_llm_tasks.nn.piece_head import PieceHead
 from spacy_llm_tasks.nn.seq2seq import EncoderDecoder
-from spacy_llm_tasks.pretraining.average import Average
-from spacy_llm_tasks.pretraining.corpus import is_held_out
+from spacy_llm_tasks.pretraining.optimisation.average import Average
 from spacy_llm_tasks.pretraining.settings import Settings
+from spacy_llm_tasks.pretraining.texts.corpus import is_held_out
 from spacy_llm_tasks.tokenization import PieceTokenizer
 from spacy_llm_tasks.weights.checkpoint import load_encoder, load_piece_head
 from spacy_llm_tasks.weights.decoders import load_decoder

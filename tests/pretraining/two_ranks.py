@@ -12,13 +12,17 @@ import torch
 from safetensors.torch import save_file
 
 from spacy_llm_tasks.nn import kernels
-from spacy_llm_tasks.pretraining.average import Average
-from spacy_llm_tasks.pretraining.distributed import Team
-from spacy_llm_tasks.pretraining.names import named_tensors
-from spacy_llm_tasks.pretraining.optimizers import make_optimizer
-from spacy_llm_tasks.pretraining.precision import MixedPrecision
-from spacy_llm_tasks.pretraining.randomness import random_states, restore_random_states, seed_all
-from spacy_llm_tasks.pretraining.replicas import (
+from spacy_llm_tasks.pretraining.optimisation.average import Average
+from spacy_llm_tasks.pretraining.optimisation.optimizers import make_optimizer
+from spacy_llm_tasks.pretraining.optimisation.precision import MixedPrecision
+from spacy_llm_tasks.pretraining.team.distributed import Team
+from spacy_llm_tasks.pretraining.team.names import named_tensors
+from spacy_llm_tasks.pretraining.team.randomness import (
+    random_states,
+    restore_random_states,
+    seed_all,
+)
+from spacy_llm_tasks.pretraining.team.replicas import (
     accumulating,
     collect,
     restore,

@@ -20,7 +20,7 @@ from ...tokenization.tokenizer import PieceTokenizer
 from ...weights.checkpoint import has_piece_head
 from ...weights.decoders import DECODERS
 from ...weights.families import FAMILIES
-from ...weights.folder import Weights, blaming, open_weights, read_raw
+from ...weights.folder import Weights, blaming, open_weights, read_raw, weight_files
 from ...weights.seq2seq_families import SEQ2SEQ
 from ..model import Trunk
 from .folder import kind_in
@@ -152,9 +152,9 @@ def describe(folder: str | Path, *, length: int | None = None) -> Description:
 
 
 def read_stored(weights: Weights) -> StoredWeights:
-    """Look at a file of weights, without its numbers.
+    """Look at weights in their files, without the numbers.
 
-    weights (Weights): The open file.
+    weights (Weights): The open files.
     RETURNS (StoredWeights): What it holds.
     """
     n_values: Counter[str] = Counter()
@@ -162,7 +162,8 @@ def read_stored(weights: Weights) -> StoredWeights:
     for name in names:
         tensor = weights.file.get_slice(name)
         n_values[tensor.get_dtype()] += math.prod(tensor.get_shape())
-    return StoredWeights(weights.path.stat().st_size, len(names), dict(n_values))
+    n_bytes = sum(path.stat().st_size for path in weight_files(weights.path.parent))
+    return StoredWeights(n_bytes, len(names), dict(n_values))
 
 
 def _shape_only(path: Path, kind: str, config: Any) -> tuple[Trunk, PieceHead | None]:

@@ -19,12 +19,12 @@ from typing import Any
 
 from ...errors import Errors
 from ..hints import hint_for
-from ..objective import Objective
 from .causal import CausalLM
 from .contrastive import Contrastive
 from .denoising import Denoising
 from .masked import MaskedLM
 from .next_sentence import NextSentence
+from .objective import Objective
 from .replaced import ReplacedPieces
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {

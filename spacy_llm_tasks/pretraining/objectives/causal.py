@@ -9,13 +9,13 @@ from ...nn.config import TransformerConfig
 from ...nn.decoder import TransformerDecoder
 from ...nn.piece_head import PieceHead
 from ...tokenization.pieces import bounds_of
-from ..chunks import Chunks
-from ..objective import Kind
-from ..prepared import LossSum, Prepared
-from ..special import SpecialIds
+from ..pieces.chunks import Chunks
+from ..pieces.special import SpecialIds
 from .checks import check_number
 from .framing import frame
+from .objective import Kind
 from .predictions import predict
+from .prepared import LossSum, Prepared
 
 
 class CausalLM:

@@ -18,12 +18,12 @@ from ...nn.encoder import TransformerEncoder
 from ...nn.initial import draw_weights
 from ...nn.linear import Linear
 from ...nn.packing import Packing
-from ..chunks import Chunks
-from ..objective import Kind
-from ..prepared import LossSum, Prepared
-from ..special import SpecialIds
+from ..pieces.chunks import Chunks
+from ..pieces.special import SpecialIds
 from .checks import check_choice, check_number
 from .framing import frame
+from .objective import Kind
+from .prepared import LossSum, Prepared
 
 
 class ContrastiveHead(nn.Module):

@@ -9,15 +9,15 @@ import torch
 from ...nn.config import TransformerConfig
 from ...nn.piece_head import PieceHead
 from ...nn.seq2seq import EncoderDecoder
-from ..chunks import Chunks
-from ..objective import Kind
-from ..prepared import LossSum, Prepared
-from ..special import SpecialIds
+from ..pieces.chunks import Chunks
+from ..pieces.special import SpecialIds
 from .checks import check_number
 from .framing import frame
 from .infilling import infill
 from .masking import wanted
+from .objective import Kind
 from .predictions import predict
+from .prepared import LossSum, Prepared
 
 
 class Denoising:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...tokenization.pieces import Ints1d, bounds_of
-from ..chunks import Chunks
-from ..special import SpecialIds
+from ..pieces.chunks import Chunks
+from ..pieces.special import SpecialIds
 
 
 class Framed(NamedTuple):

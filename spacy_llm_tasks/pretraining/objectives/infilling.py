@@ -5,6 +5,9 @@ Poisson distribution; a span of no pieces puts a mask between two pieces. Length
 they reach the number of pieces to hide, and the last one is cut so that they hit it. A chunk of u
 pieces that stay has u + 1 gaps; every span is put into one of its own, all choices equally likely.
 So spans never touch, and two masks never follow each other.
+
+There are never more spans than hidden pieces: where short spans give more, those drawn last that
+hide nothing are left out. So no sequence grows, and what the model had room for still fits.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...tokenization.pieces import Ints1d, bounds_of, ranges
-from ..special import Bools1d
+from ..pieces.special import Bools1d
 from .framing import Framed
 
 Ints2d = npt.NDArray[np.int64]
@@ -81,9 +84,9 @@ def _spans(
     """RETURNS (tuple): Of each span, (K,) its chunk, its first piece in there, and its length."""
     lengths, counts = span_lengths(wanted, mean, rng)
     n_gaps = n_pieces - wanted + 1
-    # where there are fewer gaps than spans, some that hide nothing are left out
+    # where there are fewer gaps or hidden pieces than spans, some that hide nothing are left out
     hides = counts & (lengths > 0)
-    room = n_gaps - hides.sum(axis=1)
+    room = np.minimum(n_gaps, wanted) - hides.sum(axis=1)
     empty = counts & (lengths == 0)
     counts = hides | (empty & (np.cumsum(empty, axis=1) <= room[:, None]))
     keys = rng.random((len(wanted), int(n_gaps.max(initial=1))))

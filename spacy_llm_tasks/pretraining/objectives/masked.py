@@ -11,14 +11,14 @@ import torch
 from ...nn.config import TransformerConfig
 from ...nn.encoder import TransformerEncoder
 from ...nn.piece_head import PieceHead
-from ..chunks import Chunks
-from ..objective import Kind
-from ..prepared import LossSum, Prepared
-from ..special import SpecialIds
+from ..pieces.chunks import Chunks
+from ..pieces.special import SpecialIds
 from . import masking
 from .checks import check_choice, check_count, check_number
 from .framing import frame
+from .objective import Kind
 from .predictions import predict
+from .prepared import LossSum, Prepared
 
 Unit = Literal["piece", "word", "span"]
 Replacements = Literal["80-10-10", "mask"]

@@ -17,8 +17,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...tokenization.pieces import Ints1d
-from ..chunks import Chunks
-from ..special import Bools1d, SpecialIds
+from ..pieces.chunks import Chunks
+from ..pieces.special import Bools1d, SpecialIds
 
 
 def wanted(lengths: Ints1d, rate: float) -> Ints1d:

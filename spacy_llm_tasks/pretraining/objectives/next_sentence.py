@@ -15,12 +15,12 @@ from ...errors import Warnings
 from ...nn.config import TransformerConfig
 from ...nn.encoder import TransformerEncoder
 from ...tokenization.pieces import Ints1d, bounds_of, ranges
-from ..chunks import Chunks
-from ..objective import Kind
-from ..prepared import LossSum, Prepared
-from ..special import Bools1d, SpecialIds
+from ..pieces.chunks import Chunks
+from ..pieces.special import Bools1d, SpecialIds
 from .checks import check_choice, check_number
 from .decision import DecisionHead
+from .objective import Kind
+from .prepared import LossSum, Prepared
 
 Negatives = Literal["next", "order"]
 # Up to so many pieces less one are left out at the end of a chunk, so that a second text that

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ...nn.piece_head import PieceHead
-from ..prepared import LossSum
+from .prepared import LossSum
 
 
 def predict(head: PieceHead, rows: Tensor, table: Tensor, targets: Tensor) -> LossSum:

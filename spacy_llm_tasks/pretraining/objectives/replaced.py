@@ -14,14 +14,14 @@ from ...nn.config import TransformerConfig
 from ...nn.encoder import TransformerEncoder
 from ...nn.piece_head import PieceHead
 from ...tokenization.pieces import bounds_of
-from ..chunks import Chunks
-from ..objective import Kind
-from ..prepared import LossSum, Prepared
-from ..special import SpecialIds
+from ..pieces.chunks import Chunks
+from ..pieces.special import SpecialIds
 from .checks import check_count, check_number
 from .decision import DecisionHead
 from .masked import MaskedLM, Unit
+from .objective import Kind
 from .predictions import predict
+from .prepared import LossSum, Prepared
 
 # Probabilities that are held at once where pieces are drawn.
 _MAX_CELLS = 2**24

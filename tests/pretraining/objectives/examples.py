@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from spacy_llm_tasks.nn import kernels
 from spacy_llm_tasks.nn.config import TransformerConfig
-from spacy_llm_tasks.pretraining.chunks import Chunks
-from spacy_llm_tasks.pretraining.special import SpecialIds
+from spacy_llm_tasks.pretraining.pieces.chunks import Chunks
+from spacy_llm_tasks.pretraining.pieces.special import SpecialIds
 
 N_PIECES = 211
 SPECIAL = SpecialIds(cls=2, sep=3, pad=0, unk=1, mask=4, n_pieces=N_PIECES)

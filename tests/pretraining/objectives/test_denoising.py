@@ -5,7 +5,7 @@ from spacy_llm_tasks.nn import kernels
 from spacy_llm_tasks.nn.packing import Packing
 from spacy_llm_tasks.nn.seq2seq import EncoderDecoder
 from spacy_llm_tasks.pretraining.objectives import Denoising
-from spacy_llm_tasks.pretraining.special import SpecialIds
+from spacy_llm_tasks.pretraining.pieces.special import SpecialIds
 
 from .examples import (
     LENGTHS,
@@ -51,6 +51,18 @@ def test_the_encoder_reads_a_third_less():
         remaining = iter(text)
         assert all(piece in remaining for piece in kept)  # in the order of the text
     assert prepared.lengths.tolist() == [len(s) for s in sequences(prepared)]
+
+
+@pytest.mark.parametrize("mean_span", [0.11, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize("rate", [0.05, 0.3, 0.5])
+def test_no_source_is_longer_than_its_text(mean_span, rate):
+    """Spans of no pieces add masks; a model whose positions end with the text has no room."""
+    lengths = [60] * 40 + [1, 2, 3, 5] * 20
+    for seed in range(5):
+        prepared = prepare(chunks_of(lengths), seed, rate=rate, mean_span=mean_span)
+        assert (prepared.lengths <= torch.tensor(lengths) + 2).all()
+        masks = [source.count(SPECIAL.mask) for source in sequences(prepared)]
+        assert min(masks) >= 1  # something is asked of each
 
 
 def test_the_generator_decides_everything():

@@ -5,7 +5,7 @@ import torch
 from spacy_llm_tasks.nn import kernels
 from spacy_llm_tasks.nn.encoder import TransformerEncoder
 from spacy_llm_tasks.pretraining.objectives import MaskedLM
-from spacy_llm_tasks.pretraining.special import SpecialIds
+from spacy_llm_tasks.pretraining.pieces.special import SpecialIds
 
 from .examples import (
     LENGTHS,

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from spacy_llm_tasks.nn.encoder import TransformerEncoder
 from spacy_llm_tasks.nn.packing import Packing
 from spacy_llm_tasks.pretraining.objectives import NextSentence
-from spacy_llm_tasks.pretraining.special import SpecialIds
+from spacy_llm_tasks.pretraining.pieces.special import SpecialIds
 
 from .examples import (
     SPECIAL,
