@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,16 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from ..pretraining.allocator import keep_memory
-from ..pretraining.chunks import ChunkIndex, ChunkSampler
 from ..pretraining.feed import Feed
 from ..pretraining.objectives.masked import MaskedLM
-from ..pretraining.prepared import Prepared
-from ..pretraining.randomness import seed_all
+from ..pretraining.objectives.prepared import Prepared
+from ..pretraining.optimisation.allocator import keep_memory
+from ..pretraining.optimisation.schedules import make_schedule
+from ..pretraining.pieces.chunks import ChunkIndex, ChunkSampler
 from ..pretraining.run import pretrain
-from ..pretraining.schedules import make_schedule
 from ..pretraining.settings import Settings
-from . import plain_lm
 from .material import READERS, Material
+from .plain_lm import plain_training
 
 # How held-out text is hidden and cut; each draw hides other pieces of the same chunks.
 EVALUATION: dict[str, Any] = {"rate": 0.15, "min_pieces": 8, "batch_pieces": 4096, "draws": 4}
@@ -115,24 +114,8 @@ class PlainRun:
         self, material: Material, recipe: PlainRecipe, output: Path, minutes: float, threads: int
     ) -> None:
         torch.set_num_threads(threads)
-        seed_all(recipe.seed)
-        special = material.special
-        model = plain_lm.plain_model(
-            recipe.size,
-            n_pieces=special.n_pieces,
-            length=recipe.length,
-            dropout=recipe.dropout,
-            pad=special.pad,
-        )
-        self.training = plain_lm.PlainTraining(
-            model,
-            plain_lm.blocks_of(material.pieces("train"), special, length=recipe.length),
-            tokenizer=material.tokenizer,
-            batch=recipe.batch,
-            learn_rate=recipe.learn_rate,
-            weight_decay=recipe.weight_decay,
-            seed=recipe.seed,
-        )
+        settings = {k: v for k, v in asdict(recipe).items() if k != "warmup"}
+        self.training = plain_training(material, **settings)
         self.recipe = recipe
         self.output = output
         self.minutes = minutes

@@ -2,9 +2,9 @@
 splits, all in one folder and made once.
 
     folder/
-        corpus/       as `pretraining.corpus` writes it
+        corpus/       as `pretraining.texts.corpus` writes it
         tokenizer/    byte-level BPE
-        pieces/       train and held_out, as `pretraining.piece_store` writes them
+        pieces/       train and held_out, as `pretraining.pieces` writes them
         material.json what these were made from; written last
 """
 
@@ -19,9 +19,9 @@ from typing import Any
 
 from ..corpora.spacy_texts import spacy_texts
 from ..files import whole_folder, write_json
-from ..pretraining.corpus import Corpus, CorpusSettings, prepare
-from ..pretraining.piece_store import PieceStore, hash_of, write_pieces
-from ..pretraining.special import SpecialIds
+from ..pretraining.pieces.piece_store import PieceStore, hash_of, write_pieces
+from ..pretraining.pieces.special import SpecialIds
+from ..pretraining.texts.corpus import Corpus, CorpusSettings, prepare
 from ..tokenization.tokenizer import PieceTokenizer
 from ..tokenization.train import train_tokenizer
 

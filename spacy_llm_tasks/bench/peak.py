@@ -8,7 +8,7 @@ import torch
 
 from ..nn import kernels
 from ..nn.presets import PRESETS
-from ..pretraining.allocator import keep_memory
+from ..pretraining.optimisation.allocator import keep_memory
 
 # Large enough that nothing but the product counts, small enough for 32 MB of cache.
 SIDE = 2048

@@ -18,8 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from ..nn.presets import HEAD_WIDTH, PRESETS
-from ..pretraining.piece_store import PieceStore
-from ..pretraining.special import SpecialIds
+from ..pretraining.pieces.piece_store import PieceStore
+from ..pretraining.pieces.special import SpecialIds
+from ..pretraining.team.randomness import seed_all
+from .material import Material
 
 # How run_mlm and the Trainer below it are set unless told otherwise.
 RATE = 0.15
@@ -70,6 +72,38 @@ def blocks_of(store: PieceStore, special: SpecialIds, *, length: int) -> Tensor:
     framed = np.pad(inner, ((0, 0), (1, 1)))
     framed[:, 0], framed[:, -1] = special.cls, special.sep
     return torch.from_numpy(framed)
+
+
+def plain_training(
+    material: Material,
+    *,
+    size: str,
+    length: int,
+    batch: int,
+    dropout: float,
+    seed: int,
+    **options: Any,
+) -> PlainTraining:
+    """Put the plain side together on a corpus.
+
+    material (Material): What is read.
+    size (str): A key of `nn.presets.PRESETS`.
+    length (int): Pieces of a block, the two that frame it included.
+    batch (int): Blocks of a step.
+    dropout (float): The model's.
+    seed (int): Seeds weights, order and masks.
+    options (Any): Further arguments of `PlainTraining`.
+    RETURNS (PlainTraining): A model with fresh weights, ready to be stepped.
+    """
+    seed_all(seed)
+    special = material.special
+    model = plain_model(
+        size, n_pieces=special.n_pieces, length=length, dropout=dropout, pad=special.pad
+    )
+    blocks = blocks_of(material.pieces("train"), special, length=length)
+    return PlainTraining(
+        model, blocks, tokenizer=material.tokenizer, batch=batch, seed=seed, **options
+    )
 
 
 class PlainTraining:

@@ -242,6 +242,48 @@ def run_recipe(
     return outcome, train, dev
 
 
+def keep(
+    job: Job,
+    item: BenchSet,
+    key: RunKey,
+    recipe: Recipe,
+    *,
+    weights: Path,
+    settings: dict[str, object],
+    announce: Announce,
+) -> Record:
+    """Do a run and save its result.
+
+    job (Job): What was asked for.
+    item (BenchSet): The set.
+    key (RunKey): The run.
+    recipe (Recipe): The pipeline and its optimiser.
+    weights (Path): Folder of the pretrained weights.
+    settings (dict[str, object]): What decides the result, for its file.
+    announce (Announce): Takes one line of progress.
+    RETURNS (Record): The result.
+    """
+    announce(f"{now()} {key.file_name}: {item.updates} updates")
+    progress = progress_of(key, announce)
+    outcome, train, dev = run_recipe(
+        recipe, item, key, data=job.data, weights=weights, progress=progress
+    )
+    record = Record(
+        key=key,
+        score=outcome.scores[item.score],
+        scores=outcome.scores,
+        updates=item.updates,
+        seconds=outcome.seconds,
+        settings=settings,
+        about=about(job, train, dev),
+    )
+    records.save(job.results, record)
+    announce(f"{now()} {key.file_name}: {item.score} {record.score:.4f}")
+    del train, dev
+    gc.collect()  # Doc and pipeline refer to each other; a second model would not fit beside many
+    return record
+
+
 def _recipe(item: BenchSet, key: RunKey) -> Recipe:
     return recipes.build(
         key.side,
@@ -259,26 +301,6 @@ def _get(job: Job, item: BenchSet, key: RunKey, digest: str, announce: Announce)
     if recipes.is_scripted(key.side, item.task):
         announce(f"{now()} {key.file_name}: not there; benchmarks/peers.py makes it")
         return None
-    announce(f"{now()} {key.file_name}: {item.updates} updates")
-    outcome, train, dev = run_recipe(
-        _recipe(item, key),
-        item,
-        key,
-        data=job.data,
-        weights=job.weights,
-        progress=progress_of(key, announce),
-    )
-    record = Record(
-        key=key,
-        score=outcome.scores[item.score],
-        scores=outcome.scores,
-        updates=item.updates,
-        seconds=outcome.seconds,
-        settings=settings(item, key, digest),
-        about=about(job, train, dev),
-    )
-    records.save(job.results, record)
-    announce(f"{now()} {key.file_name}: {item.score} {record.score:.4f}")
-    del train, dev
-    gc.collect()  # Doc and pipeline refer to each other; a second model would not fit beside many
-    return record
+    decided = settings(item, key, digest)
+    recipe = _recipe(item, key)
+    return keep(job, item, key, recipe, weights=job.weights, settings=decided, announce=announce)

@@ -22,16 +22,16 @@ import torch
 
 from ..nn.encoder import TransformerEncoder
 from ..nn.presets import preset
-from ..pretraining.allocator import keep_memory
-from ..pretraining.chunks import ChunkIndex, ChunkSampler
-from ..pretraining.distributed import Team
 from ..pretraining.feed import Feed
 from ..pretraining.model import PretrainingModel
 from ..pretraining.objectives.masked import MaskedLM
-from ..pretraining.optimizers import make_optimizer
-from ..pretraining.precision import MixedPrecision
-from ..pretraining.randomness import seed_all
-from ..pretraining.update import Update
+from ..pretraining.optimisation.allocator import keep_memory
+from ..pretraining.optimisation.optimizers import make_optimizer
+from ..pretraining.optimisation.precision import MixedPrecision
+from ..pretraining.optimisation.update import Update
+from ..pretraining.pieces.chunks import ChunkIndex, ChunkSampler
+from ..pretraining.team.distributed import Team
+from ..pretraining.team.randomness import seed_all
 from . import plain_lm
 from .material import Material
 from .workers import Work
@@ -100,6 +100,7 @@ class OurSteps:
 
     def __init__(self, job: Job, side: Side, scratch: Path) -> None:
         _set_up(job, keep=side.tuned)
+        seed_all(job.seed)
         material = Material(job.material)
         special, inner = material.special, job.length - FRAMING
         objectives = {"masked": MaskedLM(rate=plain_lm.RATE)}
@@ -145,27 +146,19 @@ class PlainSteps:
 
     def __init__(self, job: Job, side: Side) -> None:
         _set_up(job, keep=side.tuned)
-        material = Material(job.material)
-        special = material.special
-        model = plain_lm.plain_model(
-            job.size,
-            n_pieces=special.n_pieces,
+        self.training = plain_lm.plain_training(
+            Material(job.material),
+            size=job.size,
             length=job.length,
-            dropout=job.dropout,
-            pad=special.pad,
-        )
-        self.training = plain_lm.PlainTraining(
-            model,
-            plain_lm.blocks_of(material.pieces("train"), special, length=job.length),
-            tokenizer=material.tokenizer,
             batch=job.batch,
+            dropout=job.dropout,
+            seed=job.seed,
             learn_rate=LEARN_RATE,
             bf16=side.precision == "bf16",
             fused=side.tuned,
-            seed=job.seed,
         )
         self.n_pieces = job.batch * job.length
-        self.n_parameters = sum(p.numel() for p in model.parameters())
+        self.n_parameters = sum(p.numel() for p in self.training.model.parameters())
 
     def __call__(self, n: int) -> dict[str, Any]:
         """RETURNS (dict): `pieces`, `loss` of the last step and `n_parameters`."""
@@ -188,6 +181,5 @@ def work_of(side: str, job: Job, scratch: Path) -> tuple[Callable[..., Work], tu
 
 def _set_up(job: Job, *, keep: bool) -> None:
     torch.set_num_threads(job.threads)
-    seed_all(job.seed)
     if keep:
         keep_memory()

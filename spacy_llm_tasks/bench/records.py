@@ -4,11 +4,13 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ..errors import Errors
 from ..weights.checksum import sha256_of
+from ..weights.folder import weight_files
 
 Read = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -126,11 +128,12 @@ def find(
 def fingerprint(weights: Path) -> str:
     """Hash the weights of a folder, so that results from other weights are never mixed in.
 
-    weights (Path): Folder with `model.safetensors`.
-    RETURNS (str): The sha256 in hexadecimal.
+    weights (Path): Folder with `model.safetensors`, or several files and their index.
+    RETURNS (str): The sha256 in hexadecimal; of several files, that of their digests in order.
     RAISES (ValueError): If there is no such file.
     """
-    path = weights / "model.safetensors"
-    if not path.is_file():
-        raise ValueError(Errors.E586.format(path=path))
-    return sha256_of(path)
+    try:
+        digests = [sha256_of(path) for path in weight_files(weights)]
+    except FileNotFoundError as error:
+        raise ValueError(Errors.E586.format(path=weights)) from error
+    return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()

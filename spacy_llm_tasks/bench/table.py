@@ -71,6 +71,21 @@ def cells(
     }
 
 
+def chosen_rates(grid: Iterable[Record]) -> dict[str, dict[str, float]]:
+    """Look up the learning rates that tuning has chosen.
+
+    grid (Iterable[Record]): All results at the first seed.
+    RETURNS (dict[str, dict[str, float]]): The rate by side and set.
+    """
+    runs: dict[tuple[str, str], list[Record]] = {}
+    for record in grid:
+        runs.setdefault((record.key.side, record.key.set), []).append(record)
+    chosen: dict[str, dict[str, float]] = {}
+    for (side, name), tried in runs.items():
+        chosen.setdefault(side, {})[name] = choose_rate(tried)
+    return chosen
+
+
 def verdict(ours: Cell, peer: Cell) -> str:
     """Say who is ahead. On one seed a difference below one point is a tie; on several, one below
     its own standard error.
@@ -105,10 +120,7 @@ def render(
     RETURNS (str): Markdown; a run that is not done yet shows as a dash.
     """
     grid = [record for record in found if record.key.seed == seeds[0]]
-    chosen: dict[str, dict[str, float]] = {}
-    for side, name in {(record.key.side, record.key.set) for record in grid}:
-        runs = [record for record in grid if (record.key.side, record.key.set) == (side, name)]
-        chosen.setdefault(side, {})[name] = choose_rate(runs)
+    chosen = chosen_rates(grid)
     head = ["set", "score on dev", "updates", "seeds", "ours", "peer", "difference", "CPU s a run"]
     rows = []
     for item in sets:
@@ -116,7 +128,7 @@ def render(
             got = cells(found, item, chosen, seeds=seeds, score=score)
             rows.append(_row(item, score, got.get("ours"), got.get("peer"), seeds))
     parts = [
-        _markdown(head, rows),
+        markdown(head, rows),
         _grid_markdown(grid, chosen),
         _notes(sets, seeds, rates),
         _devices(found),
@@ -176,7 +188,7 @@ def _grid_markdown(grid: list[Record], chosen: dict[str, dict[str, float]]) -> s
                 shown = [f"{score:.4f}" if score is not None else "-" for score in row]
                 rows.append([item.name, side, *shown, f"{chosen[side][item.name]:g}"])
     head = ["set", "side", *(f"{rate:g}" for rate in rates), "chosen"]
-    return _markdown(head, rows) if rows else ""
+    return markdown(head, rows) if rows else ""
 
 
 def _notes(sets: Sequence[BenchSet], seeds: Sequence[int], rates: Sequence[float]) -> str:
@@ -221,6 +233,7 @@ def _listed(rates: Iterable[float]) -> str:
     return ", ".join(f"{rate:g}" for rate in rates)
 
 
-def _markdown(head: list[str], rows: list[list[str]]) -> str:
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """RETURNS (str): A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

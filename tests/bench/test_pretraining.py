@@ -25,10 +25,10 @@ from spacy_llm_tasks.bench.workers import Reading, Worker
 from spacy_llm_tasks.cli.bench import app
 from spacy_llm_tasks.nn.encoder import TransformerEncoder
 from spacy_llm_tasks.nn.presets import preset
-from spacy_llm_tasks.pretraining.chunks import ChunkIndex, ChunkSampler
 from spacy_llm_tasks.pretraining.feed import Feed
 from spacy_llm_tasks.pretraining.model import PretrainingModel
 from spacy_llm_tasks.pretraining.objectives.masked import MaskedLM
+from spacy_llm_tasks.pretraining.pieces.chunks import ChunkIndex, ChunkSampler
 from spacy_llm_tasks.pretraining.trunk import Trunk, write_trunk
 from spacy_llm_tasks.tokenization.tokenizer import PieceTokenizer
 
