@@ -14,6 +14,7 @@ from ..errors import Errors
 from ..nn.config import TransformerConfig
 from ..nn.linear import set_precision
 from ..nn.precision import check as check_precision
+from ..nn.reduced import reduce
 from ..tokenization.tokenizer import PieceTokenizer
 from . import memory, trf_data
 from .checks import at_least
@@ -36,6 +37,8 @@ class EncoderShim(TorchShim):
     precision (str): Precision of predictions, see `nn.precision`. It belongs to the run, not to
         the weights: it is not saved with them, and neither is the next one.
     recompute_rows (int): In training, rows whose activations are kept at a time; None for all.
+    stored (dict): The precisions in which the weights are kept, if they are reduced ("linear" and
+        "embeddings", see `nn.reduced`); saved with them.
     """
 
     def __init__(
@@ -49,12 +52,14 @@ class EncoderShim(TorchShim):
         self.architecture = architecture
         self.precision = check_precision(precision)
         self.recompute_rows = recompute_rows
+        self.stored: dict[str, str] = {}
         self.tokenizer: PieceTokenizer | None = None
         self.lower_halves = LowerHalves()
         self._n_rows = 0
 
     def count_rows(self, n_rows: int) -> None:
-        """Note that so much was read: from time to time, free memory is given back."""
+        """Note that so much is read: from time to time, free memory is given back."""
+        memory.keep_blocks()
         self._n_rows += n_rows
         if self._n_rows >= memory.ROWS:
             self._n_rows = 0
@@ -72,6 +77,15 @@ class EncoderShim(TorchShim):
         RAISES (ValueError): naming the first setting that disagrees, or a tokenizer with more
             pieces than the encoder has embeddings.
         """
+        self.take_tokenizer(config, tokenizer)
+        self.stored = {}
+        return cast(DocEncoder, self.materialize(config=config.to_dict(), branches=branches or {}))
+
+    def take_tokenizer(self, config: TransformerConfig, tokenizer: PieceTokenizer) -> None:
+        """Check that a config and a tokenizer belong here and to each other, and keep the latter.
+
+        RAISES (ValueError): as `install`.
+        """
         values = config.to_dict()
         for key, wanted in self.architecture.items():
             if wanted is not None and values[key] != wanted:
@@ -80,7 +94,6 @@ class EncoderShim(TorchShim):
             found, expected = tokenizer.n_pieces, config.n_pieces
             raise ValueError(Errors.E405.format(found=found, expected=expected))
         self.tokenizer = tokenizer
-        return self.materialize(config=values, branches=branches or {})
 
     def need_branch(self, name: str, n_blocks: int, *, add: bool) -> None:
         """See that a listener has its private blocks.
@@ -118,13 +131,44 @@ class EncoderShim(TorchShim):
             raise ValueError(Errors.E401.format(role=self.role))
         return self.tokenizer
 
-    def materialize(self, **sizes: Any) -> DocEncoder:
-        super().materialize(**sizes)
+    def reduce(self, *, embeddings: str) -> None:
+        """Round the weights to the precision of predictions, for good.
+
+        embeddings (str): Precision of the piece table: "fp32", "bf16" or "int8".
+        RAISES (ValueError): if the precision is fp32, or they are rounded already.
+        """
+        if self.stored or self.precision == "fp32":
+            found = self.stored.get("linear", self.precision)
+            raise ValueError(Errors.E442.format(found=found))
+        self.keep_in({"linear": self.precision, "embeddings": check_precision(embeddings)})
+        reduce(self.module, **self.stored)
+        self._weights_changed()
+
+    def keep_in(self, stored: dict[str, str]) -> None:
+        """Note the precisions of weights that are about to be loaded.
+
+        RAISES (ValueError): if predictions shall have another one.
+        """
+        kept = stored.get("linear", self.precision)
+        if kept != self.precision:
+            raise ValueError(Errors.E441.format(found=kept, wanted=self.precision))
+        self.stored = stored
+
+    def _hollow(self, sizes: dict[str, Any]) -> nn.Module:
+        module = super()._hollow(sizes)
+        if self.stored:
+            reduce(module, **self.stored)
+        return module
+
+    def _take(self, module: nn.Module, sizes: dict[str, Any]) -> nn.Module:
+        super()._take(module, sizes)
         self.encoder.recompute_rows = self.recompute_rows
         self._weights_changed()
         return self.encoder
 
     def training(self, dropout: float | None) -> nn.Module:
+        if self.stored:
+            raise ValueError(Errors.E440.format(found=self.precision))
         if self.precision == "int8":
             raise ValueError(Errors.E427)
         return super().training(dropout)
@@ -145,9 +189,12 @@ class EncoderShim(TorchShim):
             set_precision(self.module, self.precision)
 
     def extra_state(self) -> dict[str, Any]:
-        return {"tokenizer": self.tokenizer.to_bytes()} if self.tokenizer else {}
+        if self.tokenizer is None:
+            return {}
+        return {"tokenizer": self.tokenizer.to_bytes(), "stored": self.stored}
 
     def load_extra_state(self, extra: dict[str, Any]) -> None:
+        self.keep_in(extra.get("stored", {}))
         self.tokenizer = PieceTokenizer.from_bytes(extra["tokenizer"])
 
 
@@ -229,6 +276,21 @@ def install(
     encoder = shim_of(model).install(config, tokenizer, branches)
     model.set_dim("nO", config.width, force=True)
     return encoder
+
+
+def restore(
+    model: Model,
+    config: TransformerConfig,
+    branches: dict[str, int] | None,
+    state: dict[str, Tensor],
+) -> DocEncoder:
+    """Give the layer an encoder of this config with saved weights; its shim has the tokenizer.
+
+    RAISES (ValueError): naming the first weight that does not fit.
+    """
+    encoder = shim_of(model).restore(state, config=config.to_dict(), branches=branches or {})
+    model.set_dim("nO", config.width, force=True)
+    return cast(DocEncoder, encoder)
 
 
 def shim_of(model: Model) -> EncoderShim:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import Errors
 from .fork import guard_forks
+from .hollow import hollow
 
 
 class TorchShim(PyTorchShim):
@@ -62,8 +63,28 @@ class TorchShim(PyTorchShim):
 
     def materialize(self, **sizes: Any) -> nn.Module:
         """Build the module and remember the sizes, which are saved with its weights."""
+        return self._take(self.build(**sizes), sizes)
+
+    def restore(self, state: dict[str, Tensor], **sizes: Any) -> nn.Module:
+        """Build the module around saved weights, which become its own: without others before.
+
+        state (dict): Its weights, which nobody else may change.
+        sizes: What it was built from.
+        RETURNS (nn.Module): The module.
+        RAISES (ValueError): naming the first weight that does not fit.
+        """
+        module = self._hollow(sizes)
+        load_state(module, state, adopt=True)
+        return self._take(module, sizes)
+
+    def _hollow(self, sizes: dict[str, Any]) -> nn.Module:
+        """The module without weights."""
+        with hollow():
+            return self.build(**sizes)
+
+    def _take(self, module: nn.Module, sizes: dict[str, Any]) -> nn.Module:
         self.cfg = {"sizes": sizes}
-        self._model = self.build(**sizes).to(get_torch_default_device())
+        self._model = module.to(get_torch_default_device())
         guard_forks()
         return self._model
 
@@ -133,7 +154,7 @@ class TorchShim(PyTorchShim):
         return {}
 
     def load_extra_state(self, extra: dict[str, Any]) -> None:
-        """Take back what `extra_state` gave, after the module was built."""
+        """Take back what `extra_state` gave, before the module is built."""
 
     def to_bytes(self) -> bytes:
         if self._model is None:
@@ -149,9 +170,10 @@ class TorchShim(PyTorchShim):
     def from_bytes(self, bytes_data: bytes) -> "TorchShim":
         msg = srsly.msgpack_loads(bytes_data)
         if msg:
-            self.materialize(**msg["sizes"])
             self.load_extra_state(msg["extra"])
-            load_state(self.module, load_safetensors(msg["state"]))
+            # the tensors are views of the bytes, which are not ours to change
+            state = {k: v.clone() for k, v in load_safetensors(msg["state"]).items()}
+            self.restore(state, **msg["sizes"])
         return self
 
 
@@ -160,8 +182,14 @@ def contiguous_state(module: nn.Module) -> dict[str, Tensor]:
     return {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
 
 
-def load_state(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """Put weights into a module. RAISES (ValueError): naming the first key that does not fit."""
+def load_state(module: nn.Module, state: dict[str, Tensor], *, adopt: bool = False) -> None:
+    """Put weights into a module.
+
+    module (nn.Module): The module.
+    state (dict): Its weights by name.
+    adopt (bool): Make these very tensors its weights, instead of copying them.
+    RAISES (ValueError): naming the first key that does not fit.
+    """
     own = module.state_dict()
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or unknown:
@@ -170,4 +198,6 @@ def load_state(module: nn.Module, state: dict[str, Tensor]) -> None:
         if value.shape != state[key].shape:
             found, expected = tuple(state[key].shape), tuple(value.shape)
             raise ValueError(Errors.E403.format(key=key, found=found, expected=expected))
-    module.load_state_dict(state)
+    if adopt:
+        state = {key: tensor.to(own[key].dtype) for key, tensor in state.items()}
+    module.load_state_dict(state, assign=adopt)

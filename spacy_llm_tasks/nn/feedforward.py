@@ -11,15 +11,19 @@ G and U are one matrix of 2F rows, so that the gate costs no second product.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from . import kernels
 from .config import GATED, TransformerConfig
 from .gate import gated
 from .linear import Linear
 
 # The activation that a gate goes through.
 GATE_OF = {"swiglu": "silu", "geglu": "gelu"}
+# Rows at a time in 8 bits, where the inner rows are read again to be rounded: from the cache.
+ROWS = 512
 
 
 class FeedForward(nn.Module):
@@ -37,13 +41,16 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, W) -> (T, W)"""
-        return self.down(self._bend(x))
+        if self.down.precision != "int8" or torch.is_grad_enabled() or kernels.is_traced():
+            return self.down(self._bend(x))
+        parts = [self.down(self._bend(rows)) for rows in x.split(ROWS)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _bend(self, x: Tensor) -> Tensor:
         """(T, W) -> (T, F)"""
         if self.activation == "gelu":
-            return self.up.gelu(x)
-        inner = self.up(x)
+            return self.up.gelu(x, narrow=True)
+        inner = self.up(x, narrow=True)
         if self.activation not in GATED:
             return bend(inner, self.activation)
         return gated(inner, GATE_OF[self.activation])

@@ -72,6 +72,44 @@ def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     return y.view(*x.shape[:-1], len(weight))
 
 
+def prepack(weight: Tensor) -> Tensor | None:
+    """Lay weights out as oneDNN reads them, once instead of in every product.
+
+    weight (Tensor): (out, in) float32 or bfloat16 on the CPU.
+    RETURNS (Tensor | None): The weights in a form that only `packed_linear` understands; None where
+        oneDNN is not in use. Products of few rows take half the time with it, those of many are
+        some percent faster.
+    """
+    if weight.device.type != "cpu" or not weight.numel() or current() != "onednn":
+        return None
+    reorder = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
+    return None if reorder is None else reorder(weight.contiguous())
+
+
+def packed_linear(
+    x: Tensor, packed: Tensor, bias: Tensor | None, *, gelu: bool = False
+) -> Tensor:
+    """A linear layer with prepacked weights, without gradients.
+
+    x (Tensor): (..., in) of the type of the weights.
+    packed (Tensor): From `prepack`, of (out, in).
+    bias (Tensor | None): (out,) of the same type, without gaps between its numbers.
+    gelu (bool): Whether the exact GELU follows.
+    RETURNS (Tensor): (..., out)
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    if not rows.numel():
+        return x.new_zeros((*x.shape[:-1], packed.shape[0]))
+    y = _onednn(rows, packed, bias, activation="gelu" if gelu else "none")
+    return y.view(*x.shape[:-1], packed.shape[0])
+
+
+def is_traced() -> bool:
+    """RETURNS (bool): Whether operations are being recorded for a compiler or another runtime, so
+    that nothing may be done that only PyTorch knows or that depends on the sizes of this batch."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
 def n_rows_for(n: int, device: torch.device) -> int:
     """How many rows a packed batch should be given.
 

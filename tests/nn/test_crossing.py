@@ -6,7 +6,7 @@ from spacy_llm_tasks.nn import crossing as crossing_module
 from spacy_llm_tasks.nn.config import TransformerConfig
 from spacy_llm_tasks.nn.cross_attention import CrossAttention
 from spacy_llm_tasks.nn.crossing import Crossing
-from spacy_llm_tasks.nn.packing import Packing
+from spacy_llm_tasks.nn.packing import BUCKET, Packing
 
 LENGTHS = [7, 1, 30, 12, 7, 9, 10, 32]
 MEMORY = [3, 40, 1, 12, 90, 9, 11, 2]
@@ -30,8 +30,8 @@ def test_each_pair_is_in_one_group():
         assert sorted(sum(groups, [])) == list(range(25))
         for group in groups:
             sizes = memory[group]
-            assert sizes.max() <= 1.25 * sizes.min() + 8
-            assert np.ptp(lengths[group]) < 8
+            assert sizes.max() <= 1.25 * sizes.min() + BUCKET
+            assert np.ptp(lengths[group]) < BUCKET
 
 
 def test_rows_of_both_sides_meet_and_come_back():

@@ -59,13 +59,19 @@ def test_masks_only_where_lengths_differ(lengths):
             assert torch.equal(group.mask.sum(-1).flatten(), sizes)
 
 
-@pytest.mark.parametrize("lengths", [[5] * 4, [3, 3, 9, 9, 9], [9, 9, 3]])
+@pytest.mark.parametrize("lengths", [[5] * 4, [3, 3, 19, 19, 19], [19, 19, 3]])
 def test_equal_lengths_are_views(lengths):
     packing = Packing.from_lengths(lengths)
     rows = torch.randn(packing.n_rows, 4)
     storage = rows.untyped_storage().data_ptr()
     assert packing.grouping.order is None
     assert all(p.untyped_storage().data_ptr() == storage for p in packing.split(rows))
+
+
+def test_mixed_groups_fill_vectors():
+    lengths = [17, 30, 32, 40, 40, 90, 85]
+    found = [(len(g.sequences), g.length) for g in Packing.from_lengths(lengths).groups]
+    assert found == [(3, 32), (2, 40), (2, 96)]
 
 
 def test_groups_are_bounded(monkeypatch):

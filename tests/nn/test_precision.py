@@ -12,6 +12,7 @@ from spacy_llm_tasks.nn.config import TransformerConfig
 from spacy_llm_tasks.nn.encoder import TransformerEncoder
 from spacy_llm_tasks.nn.linear import Linear, set_precision
 from spacy_llm_tasks.nn.packing import Packing
+from spacy_llm_tasks.nn.precision import PRECISIONS, _Int8ByBatch, narrows
 
 # Largest error, in standard deviations of the result: 8 bits of mantissa; 8 bits over the range.
 ERROR = {"bf16": 0.02, "int8": 0.06}
@@ -39,24 +40,68 @@ def test_close_to_float32(precision, bias):
         assert layer(x[:0]).shape == (0, 40)
 
 
+def by_hand(layer, x, *, step, zero):
+    """Integer weights by output and integer inputs, multiplied as integers."""
+    weight = layer.weight.detach()
+    scale = weight.abs().amax(dim=1) / 127
+    q = (x / step + zero).round().clamp(0, 255) - zero
+    return (q @ (weight / scale[:, None]).round().T) * step * scale + layer.bias.detach()
+
+
+@pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="other kernels without VNNI")
 def test_int8_by_hand():
-    """Integer weights by output, integer inputs by batch, multiplied as integers."""
     torch.manual_seed(2)
     layer, x = Linear(32, 8), torch.randn(16, 32)
     layer.set_precision("int8")
-    weight = layer.weight.detach()
-    scale = weight.abs().amax(dim=1) / 127
-    w = (weight / scale[:, None]).round()
-    low, high = min(x.min().item(), 0), max(x.max().item(), 0)
-    step = (high - low) / 255
-    zero = round(-low / step)
-    q = (x / step + zero).round().clamp(0, 255) - zero
-    expected = (q @ w.T) * step * scale + layer.bias.detach()
+    x[3] *= 100  # a row of its own scale
+    x[5] = 0
+    steps = x.abs().amax(dim=1, keepdim=True) / 127
+    expected = by_hand(layer, x, step=steps.clamp(min=1e-30), zero=128)
     with torch.no_grad():
         found = layer(x)
+        assert torch.equal(found[5], layer.bias)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        error = (found - F.linear(x, layer.weight, layer.bias)).abs()
+        assert (error <= 0.02 * x.abs().amax(dim=1, keepdim=True)).all()
+
+
+def test_int8_of_older_kernels_by_hand():
+    torch.manual_seed(2)
+    layer, x = Linear(32, 8), torch.randn(16, 32)
+    found = _Int8ByBatch(layer.weight.detach(), layer.bias.detach())(x)
+    low, high = min(x.min().item(), 0), max(x.max().item(), 0)
+    step = (high - low) / 255
+    expected = by_hand(layer, x, step=step, zero=round(-low / step))
     if torch.cpu._is_vnni_supported():
-        torch.testing.assert_close(found, expected, atol=2 * step * float(scale.max()), rtol=0)
-    assert (found - F.linear(x, weight, layer.bias)).abs().max() < 0.05
+        torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+    assert (found - layer(x)).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_a_row_does_not_depend_on_its_batch(precision):
+    torch.manual_seed(4)
+    layer, x = Linear(64, 48).eval(), torch.randn(90, 64) * torch.logspace(-2, 2, 90)[:, None]
+    layer.set_precision(precision)
+    if precision == "int8" and not torch.cpu._is_vnni_supported():
+        pytest.skip("other kernels without VNNI")
+    with torch.no_grad():
+        alone = torch.cat([layer(row[None]) for row in x])
+        together = layer(x)
+    assert ((alone - together).abs() <= 1e-5 * x.norm(dim=1, keepdim=True)).all()
+
+
+def test_rows_between_products_may_be_narrow(layer):
+    x = torch.randn(9, 48)
+    with torch.no_grad():
+        for precision in PRECISIONS:
+            layer.set_precision(precision)
+            wanted = torch.bfloat16 if narrows(precision, x.device) else torch.float32
+            for apply in (layer, layer.gelu):
+                exact, narrow = apply(x), apply(x, narrow=True)
+                assert (exact.dtype, narrow.dtype) == (torch.float32, wanted)
+                torch.testing.assert_close(narrow.float(), exact, atol=1e-2, rtol=1e-2)
+                if precision != "fp32":  # what is narrow comes in again
+                    assert apply(x.bfloat16()).dtype == torch.float32
 
 
 @pytest.mark.parametrize("precision", ERROR)
