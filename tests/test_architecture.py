@@ -37,7 +37,8 @@ BELOW = {
     "render": {"annotations"},
     "search": {"annotations"},
     "pipeline": {"annotations", "layers", "scoring", "nn", "tokenization", "weights"},
-    "annotate": {"annotations", "render", "search", "pipeline", "nn", "weights"},
+    "export": {"layers", "pipeline", "nn"},
+    "annotate": {"annotations", "render", "search", "pipeline", "indexing", "nn", "weights"},
 }
 # The rooms of pretraining, from low to high; what lies beside them is above them all.
 PRETRAINING = ["texts", "pieces", "objectives", "team", "optimisation"]

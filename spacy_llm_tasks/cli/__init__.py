@@ -27,10 +27,13 @@ from . import (  # noqa: E402
     convert,
     corpus,
     evaluate,
+    export,
     fill_mask,
     info,
     neighbors,
+    precision,
     pretrain,
+    quantize,
     render,
     report,
     search,
@@ -51,8 +54,11 @@ app.command("adopt", context_settings=adopt.CONTEXT)(adopt.command)
 app.command("train", context_settings=train.CONTEXT)(train.command)
 app.command("calibrate")(calibrate.command)
 app.command("evaluate", context_settings=evaluate.CONTEXT)(evaluate.command)
+app.command("precision")(precision.command)
+app.command("quantize")(quantize.command)
 app.command("report")(report.command)
 app.command("render")(render.command)
+app.command("export")(export.command)
 app.command("annotate")(annotate.command)
 app.add_typer(search.app, name="search")
 app.command("ask")(ask.command)

@@ -3,12 +3,13 @@
 A message says what was found, what was expected and what to do next. Each room has a file of its
 own here, and a hundred of codes: 1xx nn and weights, 2xx tokenization, 3xx corpora and scoring, 4xx
 layers and pipeline, 5xx training, the command line and benchmarks, 6xx search, 7xx pretraining,
-8xx annotation of a corpus.
+8xx annotation of a corpus, 9xx export.
 """
 
 from .annotate import AnnotateErrors
 from .bench import BenchErrors
 from .corpora import CorporaErrors, CorporaWarnings
+from .export import ExportErrors
 from .nn import NnErrors, NnWarnings
 from .pipeline import PipelineErrors, PipelineWarnings
 from .pretraining import PretrainingErrors, PretrainingWarnings
@@ -33,6 +34,7 @@ class Errors(
     SearchErrors,
     PretrainingErrors,
     AnnotateErrors,
+    ExportErrors,
     metaclass=_WithCodes,
 ):
     """`Errors.E101` is the message with its code in front, for `format`."""

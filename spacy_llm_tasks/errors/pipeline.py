@@ -22,7 +22,8 @@ class PipelineErrors:
     E406 = "Found window = {window} and stride = {stride}, expected 0 < stride <= window (pieces)."
     E407 = (
         "A document reached this component before an encoder had read it. Put '{upstream}' (a "
-        "`trf_encoder`) before it in the pipeline, and check that it is not disabled or excluded."
+        "`trf_encoder`) before it in the pipeline, check that it is not disabled or excluded, and "
+        "that no `trf_drop_tensors` stands between the two."
     )
     E408 = (
         "This component needs the {view}, which only a `trf_encoder` in the same pipeline gives "
@@ -135,6 +136,31 @@ class PipelineErrors:
         "The file {path} of [initialize] init_tok2vec holds no encoder of the kind 'trf_encoder': "
         "{error}. Write it with `spacy-llm-tasks weights init-tok2vec`, or with `spacy pretrain`."
     )
+    E440 = (
+        "The weights of the encoder were reduced to {found}, which cannot be trained. Train the "
+        "pipeline that `quantize` was given, and reduce the result anew."
+    )
+    E441 = (
+        "The weights of the encoder were reduced to {found}: it cannot predict with precision = "
+        "{wanted}. Set precision = {found} in its `model`, or load the pipeline that `quantize` "
+        "was given."
+    )
+    E442 = (
+        "Only float32 weights can be reduced, to bf16 or int8; these are {found}. Choose one of "
+        "the two as the precision, and start from a pipeline that was not reduced yet."
+    )
+    E443 = (
+        "The weights of the encoder were reduced to {found}, which no published layout holds. "
+        "Export the pipeline that `quantize` was given."
+    )
+    E444 = (
+        "{path} has no `trf_encoder` whose precision could be chosen. Components there are: "
+        "{components}."
+    )
+    E445 = (
+        "With weights in {found}, {metric} loses {lost:.2f} points on the given data, more than "
+        "the {most:.2f} of --at-most. Nothing was written. Choose another precision, or allow more."
+    )
     E446 = (
         "Expected lists of docs and of questions, found a single one. Write "
         "`answer([doc], [question])`, or ask one question with `doc._.ask(question)`."
@@ -146,6 +172,11 @@ class PipelineErrors:
     E448 = (
         "The objective 'angle' reads a vector as pairs of numbers, but {found} is odd. Make the "
         "head's `vector_width`, `keep` and all `dims` even, or choose the objective 'cosent'."
+    )
+    E449 = (
+        "The vector of a span is the mean of its tokens' rows, which '{name}' has dropped from "
+        "this doc. Remove it from the pipeline (or exclude it: `spacy.load(path, "
+        "exclude=['{name}'])`), or compare whole docs, whose embeddings are kept."
     )
     E456 = (
         "A doc has no embedding. Run it through a pipeline with 'trf_similarity' before it is "

@@ -41,6 +41,8 @@ class EncoderShim(TorchShim):
         "embeddings", see `nn.reduced`); saved with them.
     """
 
+    weights_file = "model.safetensors"  # its name in a saved pipeline
+
     def __init__(
         self,
         architecture: dict[str, Any],
@@ -143,6 +145,12 @@ class EncoderShim(TorchShim):
         self.keep_in({"linear": self.precision, "embeddings": check_precision(embeddings)})
         reduce(self.module, **self.stored)
         self._weights_changed()
+
+    @property
+    def n_bytes(self) -> int:
+        """RETURNS (int): Bytes of the weights, as they are kept and saved."""
+        tensors = self.module.state_dict().values() if self.is_built else ()
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def keep_in(self, stored: dict[str, str]) -> None:
         """Note the precisions of weights that are about to be loaded.

@@ -1,33 +1,41 @@
 """The encoder's folder inside a saved pipeline: plain files, none of them a pickle.
 
 `encoder.json` holds the architecture and the checksum of the weights, `tokenizer.json` and its two
-neighbours the tokenizer, and `model.safetensors` the weights, which are memory-mapped on load. The
-weights are written under another name first and named last, so that a save that breaks off never
-looks complete.
+neighbours the tokenizer, and `model.safetensors` the weights, reduced ones as they are
+(`nn.reduced`); an exported encoder has `model.onnx` in its place. Both are memory-mapped: a loaded
+encoder reads a page of them when it first needs it, and one that it changes becomes a copy of its
+own. The weights are written under another name first and named last, so that a save that breaks off
+never looks complete.
 """
 
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import srsly
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from thinc.api import Model
+from torch import Tensor
 
 from ..errors import Errors
 from ..files import write_json
-from ..layers.encoder import install, shim_of
+from ..layers.encoder import install, restore, shim_of
+from ..layers.onnx_encoder import GRAPH
 from ..layers.shim import contiguous_state, load_state
 from ..nn.config import TransformerConfig
+from ..nn.precision import check
 from ..tokenization.tokenizer import PieceTokenizer
 from ..weights.checkpoint import load_encoder, save_encoder
 from ..weights.checksum import sha256_of
 from ..weights.families import family_for
 from ..weights.family import Boundaries
 
-CONFIG, TOKENIZER, WEIGHTS = "encoder.json", "tokenizer.json", "model.safetensors"
-CHECKSUM, BRANCHES = "weights_sha256", "branches"  # keys of encoder.json
+CONFIG, TOKENIZER = "encoder.json", "tokenizer.json"
+CHECKSUM, BRANCHES, STORED = "weights_sha256", "branches", "stored"  # keys of encoder.json
+PARTS = ("linear", "embeddings")  # what may be reduced
 
 
 def fill(model: Model, weights: str | Path, tokenizer: str | Path | None = None) -> None:
@@ -55,16 +63,19 @@ def save(path: Path, model: Model) -> None:
     shim = shim_of(model)
     if not shim.is_built or shim.tokenizer is None:
         return
-    (path / WEIGHTS).unlink(missing_ok=True)  # an older save's must not stand beside a new config
-    unfinished = path / f"{WEIGHTS}.tmp"
-    save_file(contiguous_state(shim.module), unfinished)
+    weights = path / shim.weights_file
+    weights.unlink(missing_ok=True)  # an older save's must not stand beside a new config
+    unfinished = path / f"{weights.name}.tmp"
+    _write(contiguous_state(shim.module), unfinished)
     sizes = shim.cfg["sizes"]
     config = {**sizes["config"], CHECKSUM: sha256_of(unfinished)}
     if sizes.get("branches"):
         config[BRANCHES] = sizes["branches"]
+    if shim.stored:
+        config[STORED] = shim.stored
     write_json(path / CONFIG, config)  # srsly would round, an epsilon of 1e-12 to 0
     shim.tokenizer.to_folder(path)
-    os.replace(unfinished, path / WEIGHTS)
+    os.replace(unfinished, weights)
 
 
 def load(path: Path, model: Model) -> None:
@@ -72,28 +83,52 @@ def load(path: Path, model: Model) -> None:
 
     RAISES (ValueError): if a file is missing or damaged, or the weights do not fit the config.
     """
-    if path.is_dir() and not any((path / name).exists() for name in (CONFIG, TOKENIZER, WEIGHTS)):
+    shim = shim_of(model)
+    weights = path / shim.weights_file
+    files = [path / CONFIG, path / TOKENIZER, weights]
+    if path.is_dir() and not any(file.exists() for file in files):
         return  # saved before it was initialised
-    for name in (CONFIG, TOKENIZER, WEIGHTS):
-        if not (path / name).exists():
-            raise ValueError(Errors.E413.format(path=path / name))
+    for file in files:
+        if not file.exists():
+            raise ValueError(Errors.E413.format(path=file))
     try:
         values = dict(srsly.read_json(path / CONFIG))
         checksum, branches = values.pop(CHECKSUM, None), values.pop(BRANCHES, None)
+        reduced = values.pop(STORED, None)
+        stored = {part: check(reduced[part]) for part in PARTS} if reduced else {}
         config = TransformerConfig.from_dict(values)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise ValueError(Errors.E423.format(path=path / CONFIG, error=error)) from None
-    encoder = install(model, config, PieceTokenizer.from_folder(path), branches)
+    shim.take_tokenizer(config, PieceTokenizer.from_folder(path))
+    shim.keep_in(stored)
     try:
-        state = load_file(path / WEIGHTS)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(Errors.E414.format(path=path / WEIGHTS, error=error)) from None
+        state = _mapped(weights)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(Errors.E414.format(path=weights, error=error)) from None
     try:
-        load_state(encoder, state)
+        restore(model, config, branches, state)
     except ValueError as error:
-        raise ValueError(Errors.E423.format(path=path / WEIGHTS, error=error)) from None
-    if checksum is not None and checksum != sha256_of(path / WEIGHTS):
-        raise ValueError(Errors.E428.format(path=path / WEIGHTS))
+        raise ValueError(Errors.E423.format(path=weights, error=error)) from None
+    if checksum is not None and checksum != sha256_of(weights):
+        raise ValueError(Errors.E428.format(path=weights))
+
+
+def _write(state: dict[str, Tensor], path: Path) -> None:
+    """Write the tensors of an encoder; the only one of an exported encoder is a file already."""
+    if GRAPH in state:
+        state[GRAPH].numpy().tofile(path)
+    else:
+        save_file(state, path)
+
+
+def _mapped(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, memory-mapped. Windows lets nobody replace a file that is, so there
+    they are copies."""
+    if path.suffix == ".onnx":
+        state = {GRAPH: torch.from_numpy(np.memmap(path, dtype=np.uint8, mode="c"))}
+    else:
+        state = load_file(path)
+    return state if os.name != "nt" else {name: tensor.clone() for name, tensor in state.items()}
 
 
 def export_checkpoint(model: Model, path: str | Path, *, family: str | None = None) -> None:
@@ -107,6 +142,8 @@ def export_checkpoint(model: Model, path: str | Path, *, family: str | None = No
         one.
     """
     shim = shim_of(model)
+    if shim.stored:
+        raise ValueError(Errors.E443.format(found=shim.precision))
     encoder: Any = shim.module
     ids = None if shim.tokenizer is None else shim.tokenizer.special
     save_encoder(

@@ -1,0 +1,114 @@
+"""`quantize` and `precision`."""
+
+import json
+
+import pytest
+import spacy
+from pipeline import toys
+from spacy.tokens import DocBin
+from typer.testing import CliRunner
+
+from spacy_llm_tasks.cli import app
+from spacy_llm_tasks.training import precision_scores
+from spacy_llm_tasks.training.precision_scores import Measured
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A trained pipeline and dev data."""
+    folder = tmp_path_factory.mktemp("quantize")
+    nlp = toys.empty_pipeline(toys.save_tokenizer(folder / "tokenizer"))
+    nlp.add_pipe("trf_textcat")
+    toys.overfit(nlp, steps=40)
+    nlp.to_disk(folder / "model")
+    DocBin(docs=[toys.gold_doc(nlp, i) for i in range(2)]).to_disk(folder / "dev.spacy")
+    return folder
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+def stored(path):
+    values = json.loads((path / "transformer" / "encoder" / "encoder.json").read_text("utf8"))
+    return values.get("stored")
+
+
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        ((), {"linear": "int8", "embeddings": "int8"}),
+        (("--precision", "bf16"), {"linear": "bf16", "embeddings": "bf16"}),
+        (("--embeddings", "fp32"), {"linear": "int8", "embeddings": "fp32"}),
+    ],
+)
+def test_quantize(folder, tmp_path, options, expected):
+    result = invoke("quantize", folder / "model", tmp_path / "small", *options)
+    assert result.exit_code == 0, result.output
+    assert stored(tmp_path / "small") == expected
+    for part in expected.values():
+        assert part in result.output
+    assert spacy.load(tmp_path / "small")(toys.TEXTS[0]).cats["story"] > 0.5
+    assert stored(folder / "model") is None
+
+
+def test_the_table_keeps_what_the_scores_need(folder, tmp_path, monkeypatch):
+    lost = {"fp32": 0.0, "int8, int8 table": 3.0, "int8, bf16 table": 0.4}
+
+    def measure(nlp, examples, setting, base):
+        scores = {"cats_score": 1 - lost[setting.name] / 100}
+        return Measured(setting.name, 1, 0.0, scores, {"cats_score": -lost[setting.name]})
+
+    monkeypatch.setattr(precision_scores, "_measure", measure)
+    arguments = ("quantize", folder / "model", tmp_path / "small", "--dev", folder / "dev.spacy")
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    assert stored(tmp_path / "small") == {"linear": "int8", "embeddings": "bf16"}
+    result = invoke(*arguments[:2], tmp_path / "other", *arguments[3:], "--embeddings", "int8")
+    assert result.exit_code == 1 and "E445" in result.output and "3.00" in result.output
+    assert not (tmp_path / "other").exists()
+
+
+def test_with_dev_data(folder, tmp_path):
+    arguments = ("quantize", folder / "model", tmp_path / "small", "--dev", folder / "dev.spacy")
+    result = invoke(*arguments, "--at-most", 100)
+    assert result.exit_code == 0, result.output
+    assert "cats_score" in result.output and "2 documents" in result.output
+    assert stored(tmp_path / "small") == {"linear": "int8", "embeddings": "int8"}
+
+
+def test_a_reduced_pipeline_is_refused(folder, tmp_path):
+    assert invoke("quantize", folder / "model", tmp_path / "small").exit_code == 0
+    for precision in ("int8", "bf16"):
+        again = ("quantize", tmp_path / "small", tmp_path / "again", "--precision", precision)
+        result = invoke(*again)
+        assert result.exit_code == 1 and "E44" in result.output
+    assert "E441" in invoke("precision", tmp_path / "small", folder / "dev.spacy").output
+    assert not (tmp_path / "again").exists()
+
+
+def test_precision(folder, tmp_path):
+    output = tmp_path / "scores" / "precision.json"
+    result = invoke("precision", folder / "model", folder / "dev.spacy", "--output", output)
+    assert result.exit_code == 0, result.output
+    found = json.loads(output.read_text("utf8"))
+    names = [row["setting"] for row in found["results"]]
+    assert names == ["fp32", "bf16", "int8", "bf16, bf16 table", "int8, int8 table"]
+    assert found["n_docs"] == 2 and found["pipeline"] == str(folder / "model")
+    assert all(name in result.output for name in names)
+
+
+def test_precision_as_json(folder):
+    options = ("--precisions", "int8", "--not-reduced", "--json")
+    result = invoke("precision", folder / "model", folder / "dev.spacy", *options)
+    rows = json.loads(result.stdout)["results"]
+    assert [row["setting"] for row in rows] == ["fp32", "int8"]
+    assert set(rows[1]["change"]) == {"cats_score"}
+
+
+def test_precision_of_nothing(folder, tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    nlp.to_disk(tmp_path)
+    result = invoke("precision", tmp_path, folder / "dev.spacy")
+    assert result.exit_code == 1 and "E444" in result.output
