@@ -5,6 +5,8 @@ outputs, schema, writers  what comes out
 shards                    the corpus in pieces, of which each becomes a file
 annotator                 a batch of rows -> annotated rows, in a worker wherever it runs
 shard_file, worker        what a worker process does
+entry_maker, index_file   what a shard has for the search index, on its way there
+index_builder             the search index, made while the run goes on
 crew, dispatch, suspects  what the run does with its workers, and with documents that kill them
 manifest, journal, lock   what is noted in the folder, so that a run goes on after anything
 run                       all of it together

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Errors
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc
 
     from ..pipeline.asking import QaPipe
+    from .entry_maker import EntryMaker
+    from .index_file import IndexEntries, Origin
 
 # Strings that a vocabulary may gain before it starts to forget those of each batch. The frequent
 # words are among the first; forgetting them with every batch would make tokenizing slower by half.
@@ -42,6 +44,7 @@ class AnnotatorSettings:
     gpu_id (int): GPU to use; -1: the CPU.
     threads (int): Threads of torch and of the libraries under it.
     kernel (str | None): Kernel of our encoder, see `nn.kernels`; None: left as it is.
+    index (str | None): Also make entries of a search index: "doc", "sent" or "ent".
     """
 
     pipeline: str
@@ -52,6 +55,7 @@ class AnnotatorSettings:
     gpu_id: int = -1
     threads: int = 1
     kernel: str | None = None
+    index: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Annotated:
     fault (Fault | None): Why it failed.
     n_tokens (int): Its tokens.
     seconds (float): The time it took: in a batch, its share by characters.
+    entries (IndexEntries | None): What it has for the search index.
     """
 
     row: Row
@@ -70,6 +75,7 @@ class Annotated:
     fault: Fault | None = None
     n_tokens: int = 0
     seconds: float = 0.0
+    entries: "IndexEntries | None" = None
 
 
 class Annotator:
@@ -81,6 +87,7 @@ class Annotator:
     def __init__(self, settings: AnnotatorSettings) -> None:
         self.settings = settings
         self._nlp: Language | None = None
+        self._entry_maker: EntryMaker | None = None
         self._n_strings = self._n_words = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -108,6 +115,10 @@ class Annotator:
         """RETURNS (Language): The pipeline, loaded at the first use."""
         if self._nlp is None:
             self._nlp = self._load()
+            if self.settings.index is not None:
+                from .entry_maker import EntryMaker
+
+                self._entry_maker = EntryMaker(self._nlp, self.settings.index)
             self._n_strings = len(self._nlp.vocab.strings)
             self._n_words = _n_words(self._nlp)
         return self._nlp
@@ -123,6 +134,11 @@ class Annotator:
             if self.nlp.get_pipe_meta(name).factory == "trf_similarity":
                 return int(pipe.embed(["width"]).shape[1])  # type: ignore[attr-defined]
         return None
+
+    def origin(self) -> "Origin | None":
+        """RETURNS (Origin | None): What makes the vectors of entries; None if none are made."""
+        self.nlp  # noqa: B018  (loads the pipeline)
+        return None if self._entry_maker is None else self._entry_maker.origin
 
     def _load(self) -> "Language":
         import spacy
@@ -156,14 +172,15 @@ class Annotator:
             if len(docs) != len(rows) or None in docs:
                 return None
             answers = self._answers(docs)
+            characters = sum(len(row.text) for row in rows)
+            rate = (time.perf_counter() - started) / max(1, characters)
+            annotated = [
+                self._record(row, doc, found, rate * len(row.text))
+                for row, doc, found in zip(rows, docs, answers, strict=True)
+            ]
+            return self._with_entries(annotated, docs)
         except Exception:  # of whose document, and in which component, is found one by one
             return None
-        characters = sum(len(row.text) for row in rows)
-        rate = (time.perf_counter() - started) / max(1, characters)
-        return [
-            self._record(row, doc, found, rate * len(row.text))
-            for row, doc, found in zip(rows, docs, answers, strict=True)
-        ]
 
     def _one(self, row: Row) -> Annotated:
         """A document on its way through the components, so that one that fails is known."""
@@ -178,7 +195,11 @@ class Annotator:
             answers = self._answers([doc])[0]
         except Exception as error:
             return Annotated(row, None, Fault.of_exception(row, component, error))
-        return self._record(row, doc, answers, time.perf_counter() - started)
+        annotated = self._record(row, doc, answers, time.perf_counter() - started)
+        try:
+            return self._with_entries([annotated], [doc])[0]
+        except Exception as error:
+            return Annotated(row, None, Fault.of_exception(row, "index", error))
 
     def _doc(self, row: Row) -> "Doc":
         if row.doc is None:
@@ -203,6 +224,17 @@ class Annotator:
         except Exception as error:
             return Annotated(row, None, Fault.of_exception(row, "output", error))
         return Annotated(row, record, None, len(doc), seconds)
+
+    def _with_entries(self, annotated: list[Annotated], docs: Sequence["Doc"]) -> list[Annotated]:
+        """The same with their entries, which come last: what is done to docs for them is in no
+        output."""
+        if self._entry_maker is None:
+            return annotated
+        good = [i for i, one in enumerate(annotated) if one.record is not None]
+        found = self._entry_maker([docs[i] for i in good], [annotated[i].row for i in good])
+        for i, entries in zip(good, found, strict=True):
+            annotated[i] = replace(annotated[i], entries=entries)
+        return annotated
 
     def _forgetting(self) -> AbstractContextManager[Any]:
         """Free the words of a batch with it: a vocabulary never shrinks of itself, and memory would

@@ -4,13 +4,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import Errors
 from .beat import NOWHERE
 from .crew import DIED, Crew, CrewWorker, Event
 from .faults import Fault
-from .journal import Done, Journal
+from .journal import Done
 from .shard_file import Task
 from .shard_summary import ShardSummary
 from .shards import Cut, Shard, batches_of
@@ -36,13 +36,19 @@ class _Open:
         return Task.of(self.shard, **options)
 
 
+class Notes(Protocol):
+    """What takes note of shards that are done, such as a `Journal`."""
+
+    def add(self, done: Done) -> None: ...
+
+
 class Dispatch:
     """Gets shards done.
 
     shards (Iterator[Shard]): The shards that are not done.
     crew (Crew): The workers.
     size (int): How many workers there shall be.
-    journal (Journal): Takes what is done.
+    journal (Notes): Takes what is done.
     cut (Cut): Where batches end.
     seconds (float | None): Limit of a document.
     on_done (Callable): Called with each shard that is done.
@@ -55,7 +61,7 @@ class Dispatch:
         crew: Crew,
         *,
         size: int,
-        journal: Journal,
+        journal: Notes,
         cut: Cut,
         seconds: float | None,
         on_done: Callable[[Done], None],
@@ -166,12 +172,7 @@ class Dispatch:
             summary.add_bad(row)
         faults = [Fault.of_bad_row(row).to_dict() for row in bad if not row.left_out]
         done = replace(done, faults=[*faults, *done.faults], summary=summary.to_dict())
-        try:
-            self._journal.add(done)
-        except OSError as error:
-            if error.errno in NO_SPACE:
-                raise OSError(Errors.E843.format(problem=error)) from error
-            raise
+        note_done(self._journal, done)
         self._on_done(done)
 
     def _died(self, worker: CrewWorker, how: str) -> None:
@@ -204,3 +205,18 @@ class Dispatch:
                     self._try_again(opened, worker, seconds=self._seconds)
                 else:  # it had just come through
                     self._waiting.appendleft(opened)
+
+
+def note_done(journal: Notes, done: Done) -> None:
+    """Take note of a shard that is done.
+
+    journal (Notes): Where to.
+    done (Done): The shard.
+    RAISES (OSError): If the disk is full.
+    """
+    try:
+        journal.add(done)
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise OSError(Errors.E843.format(problem=error)) from error
+        raise

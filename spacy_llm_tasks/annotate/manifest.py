@@ -76,7 +76,7 @@ def require_same(saved: Mapping[str, Any], now: Mapping[str, Any], *, folder: Pa
     folder (Path): The output folder, for the message.
     RAISES (ValueError): With the names of what has changed.
     """
-    changes = list(_changes(saved, now))
+    changes = list(changes_between(saved, now))
     if changes:
         shown = [f"  {change}" for change in changes[:MOST_NAMED]]
         if len(changes) > MOST_NAMED:
@@ -84,8 +84,13 @@ def require_same(saved: Mapping[str, Any], now: Mapping[str, Any], *, folder: Pa
         raise ValueError(Errors.E841.format(folder=folder, changes="\n".join(shown)))
 
 
-def _changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """What has changed, for people: files by their names, settings with their values."""
+def changes_between(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Tell what has changed, for people.
+
+    saved (Mapping): What `describe` gave then.
+    now (Mapping): What it gives now.
+    YIELDS (str): A change: of a file its name, of a setting its values.
+    """
     nouns = {"inputs": "input file", "pipeline": "file of the pipeline"}
     shown = {"format": "layout of the output", "settings": "setting", "packages": "package"}
     for section in now:

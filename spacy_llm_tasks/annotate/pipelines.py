@@ -7,6 +7,7 @@ from ..errors import Errors
 CONFIG = "config.cfg"
 # By which a config shows that our encoder, whose kernel is chosen at run time, is in the pipeline.
 OURS = ("spacy_llm_tasks.", '"trf_')
+SIMILARITY = "trf_similarity"
 
 
 def find_pipeline(pipeline: str | Path) -> Path:
@@ -27,6 +28,22 @@ def find_pipeline(pipeline: str | Path) -> Path:
         if found:
             return found[-1].parent.resolve()
     raise ValueError(Errors.E850.format(path=pipeline))
+
+
+def require_embeddings(pipeline: Path) -> None:
+    """Refuse a pipeline of which no search index can be made.
+
+    pipeline (Path): Its folder.
+    RAISES (ValueError): If none of its components is a `trf_similarity`.
+    """
+    from spacy.util import load_config
+
+    config = load_config(pipeline / CONFIG)
+    names = config.get("nlp", {}).get("pipeline", [])
+    factories = [config.get("components", {}).get(name, {}).get("factory") for name in names]
+    if SIMILARITY not in factories:
+        found = ", ".join(names) or "none"
+        raise ValueError(Errors.E855.format(path=pipeline, found=found))
 
 
 def kernel_for(pipeline: Path) -> str | None:

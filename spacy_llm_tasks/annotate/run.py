@@ -4,7 +4,8 @@ import multiprocessing
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,20 +15,21 @@ from ..files import PART, clean_parts, sync
 from ..streams import STDIN
 from .annotator import AnnotatorSettings
 from .columns import columns_of
-from .crew import Crew, default_threads
-from .dispatch import Dispatch
+from .crew import default_threads
+from .engines.engine import Engine, EngineSettings, Work, make_engine, reader_of
+from .engines.ray_session import require_ray
 from .id_register import IdRegister
-from .inputs import InputFile, check_inputs, find_inputs, read_rows
+from .index_builder import FOLDER as INDEX
+from .index_builder import IndexBuilder
+from .inputs import InputFile, check_inputs, find_inputs
 from .journal import Done, Journal
 from .lock import FolderLock
 from .manifest import FILE as MANIFEST
 from .manifest import describe, read_manifest, require_same, write_manifest
-from .pipelines import find_pipeline, kernel_for
+from .pipelines import find_pipeline, kernel_for, require_embeddings
 from .progress import Meter, Progress
-from .rows import BadRow, Row
 from .settings import Settings
 from .shard_file import OutputSettings
-from .shards import shards_of
 from .summary import Summary, conclude
 from .survey import survey, surveyed
 from .worker import NO_SPACE, WorkerSettings
@@ -35,7 +37,7 @@ from .worker import NO_SPACE, WorkerSettings
 # What a run needs for itself. Programs that read whole folders pass by names with a dot.
 OWN_FOLDER = ".run"
 LOCK, JOURNAL, IDS, SURVEY = "lock", "journal.jsonl", "ids.sqlite", "survey.json"
-TEMPORARY = "temporary"
+TEMPORARY, ENTRIES = "temporary", "entries"
 
 
 def annotate_corpus(
@@ -44,6 +46,9 @@ def annotate_corpus(
     output: str | Path,
     *,
     workers: int = 1,
+    engine: str = "local",
+    ray_address: str | None = None,
+    gpus_per_worker: float | None = None,
     resume: bool = False,
     stop: Callable[[], bool] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -57,36 +62,48 @@ def annotate_corpus(
     pipeline (str | Path): Folder of any spaCy pipeline, or the name of an installed one.
     inputs (str | Path | Sequence): Files, folders, patterns, or "-" for the standard input; see
         `inputs.find_inputs`.
-    output (str | Path): Folder for the files of output, errors.jsonl, summary.json and report.html.
+    output (str | Path): Folder for the files of output, errors.jsonl, summary.json, report.html
+        and, if there is to be one, the search index.
     workers (int): How many processes annotate.
+    engine (str): Where they are: "local", processes of this machine, or "ray", see
+        `engines.ray_engine`. A run may go on with another.
+    ray_address (str | None): A Ray cluster, "host:port" or "auto"; None: one on this machine that
+        is started for the run.
+    gpus_per_worker (float | None): GPUs that Ray gives each worker.
     resume (bool): Go on with the run that the folder has; the same pipeline, inputs and options are
         needed then. Starts at the beginning if it has none.
     stop (Callable | None): Asked several times a second whether to stop; the run can be resumed.
     on_progress (Callable | None): Called several times a second.
     options: Fields of `Settings`, `ReadSettings` and `Cut`, such as `format="jsonl"`,
-        `text_column="body"`, `seconds=30` or `shard_rows=500`.
+        `text_column="body"`, `seconds=30`, `index="doc"` or `shard_rows=500`.
     RETURNS (Summary): What the run has done; `is_finished` is False if it was stopped.
     RAISES (ValueError): If an option is impossible, there is nothing to annotate, the folder is in
         use or holds something else, the run to be resumed was another one, or the pipeline cannot
         be loaded.
-    RAISES (ImportError): If Parquet is written without `pyarrow`.
+    RAISES (ImportError): If Parquet is written without `pyarrow`, or `ray` is not installed.
     RAISES (OSError): If the disk is full or a file cannot be written. The run can be resumed.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(Errors.E851)
-    settings = Settings.of(options)
+    where = EngineSettings(name=engine, ray_address=ray_address, gpus_per_worker=gpus_per_worker)
+    where, settings = where.with_gpus(Settings.of(options))
     if workers < 1:
         raise ValueError(Errors.E806.format(name="workers", expected="1 or more", found=workers))
     inputs = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     if settings.format == "parquet":
         _require_pyarrow()
+    if where.name == "ray":
+        require_ray()
     path, folder = find_pipeline(pipeline), Path(output)
+    if settings.index is not None:
+        require_embeddings(path)
     found = find_inputs(inputs, stdin_format=settings.stdin_format, exclude=folder)
     own = folder / OWN_FOLDER
     own.mkdir(parents=True, exist_ok=True)
     with FolderLock(own / LOCK):
         _prepare_folder(folder, resume=resume)
-        run = _Run(path, _spooled(found, own), folder, settings, workers=workers)
+        files = _spooled(found, own)
+        run = _Run(path, files, folder, settings, engine=where, workers=workers)
         return run.annotate(stop or _never, on_progress or _ignore)
 
 
@@ -100,9 +117,11 @@ class _Run:
         folder: Path,
         settings: Settings,
         *,
+        engine: EngineSettings,
         workers: int,
     ) -> None:
-        self.files, self.folder, self.settings, self.workers = files, folder, settings, workers
+        self.files, self.folder, self.settings = files, folder, settings
+        self.engine, self.workers = engine, workers
         self.own = folder / OWN_FOLDER
         check_inputs(files, settings.read)
         saved = read_manifest(folder)
@@ -129,6 +148,7 @@ class _Run:
                 gpu_id=settings.gpu_id,
                 threads=threads,
                 kernel=kernel,
+                index=settings.index,
             ),
             output=OutputSettings(
                 folder=str(folder),
@@ -136,6 +156,7 @@ class _Run:
                 format=settings.format,
                 columns=columns.to_dict() if saved is None else saved["columns"],
                 cut=settings.cut,
+                entries=None if settings.index is None else str(self.own / ENTRIES),
             ),
         )
 
@@ -149,62 +170,82 @@ class _Run:
         clean_parts(self.folder)
         journal = Journal(self.own / JOURNAL, self.folder)
         rows = errors = 0
+        index = self._index_builder(journal)
         for done in journal.in_order():
             rows, errors = rows + done.written, errors + len(done.faults)
         meter = Meter(rows=rows + errors, errors=errors)
         with (
             IdRegister(self.own / IDS, self.settings.read.duplicate_ids) as ids,
-            Crew(self.made_of, self.workers) as crew,
+            index or nullcontext(),
         ):
-            is_finished = self._work(ids, crew, journal, meter, stop, on_progress)
-        summary = conclude(self.folder, journal, meter, is_finished=is_finished)
-        return summary
+            with make_engine(self.engine, self.made_of, workers=self.workers) as engine:
+                is_finished = self._work(ids, engine, journal, meter, index, stop, on_progress)
+            if index is not None and is_finished:
+                is_finished = index.finish(stop)
+        return conclude(
+            self.folder,
+            journal,
+            meter,
+            is_finished=is_finished,
+            index_entries=None if index is None else index.count(),
+        )
+
+    def _index_builder(self, journal: Journal) -> IndexBuilder | None:
+        if self.settings.index is None:
+            return None
+        builder = IndexBuilder(
+            self.folder / INDEX,
+            self.own / ENTRIES,
+            precision=self.settings.index_precision,
+            is_done=lambda number: journal.end_of(number) is not None,
+        )
+        builder.require_whole((done.number for done in journal.in_order()), self.settings.format)
+        return builder
 
     def _work(
         self,
         ids: IdRegister,
-        crew: Crew,
+        engine: Engine,
         journal: Journal,
         meter: Meter,
+        index: IndexBuilder | None,
         stop: Callable[[], bool],
         on_progress: Callable[[Progress], None],
     ) -> bool:
         """RETURNS (bool): Whether all is done."""
-
-        def read(file: InputFile, start: int) -> Iterator[Row | BadRow]:
-            return read_rows(file, self.settings.read, start=start)
 
         def on_done(done: Done) -> None:
             meter.add(
                 rows=done.written + len(done.faults),
                 errors=len(done.faults),
                 tokens=int(done.summary["tokens"]),
-                workers=[worker.resident_bytes() for worker in crew.workers],
+                workers=engine.memory(),
             )
 
         def on_look() -> None:
-            on_progress(meter.progress(in_hand=dispatch.rows_in_hand(), total=total))
+            if index is not None:
+                index.wake()
+            on_progress(meter.progress(in_hand=engine.rows_in_hand(), total=total))
 
         total = surveyed(self.own / SURVEY)
         if total is None:
-            crew.fill(self.workers)  # they load the pipeline meanwhile
+            engine.prepare()
+            read = reader_of(self.settings.read)
             total = survey(self.files, read, ids, stop=stop, note=self.own / SURVEY)
         if total is None:
             return False
         meter.start()
-        dispatch = Dispatch(
-            shards_of(
-                self.files, read, self.settings.cut, done=journal.end_of, settled=ids.settled
-            ),
-            crew,
-            size=self.workers,
-            journal=journal,
+        work = Work(
+            files=self.files,
+            read=self.settings.read,
             cut=self.settings.cut,
             seconds=self.settings.seconds,
+            ids=ids,
+            journal=journal,
             on_done=on_done,
             on_look=on_look,
         )
-        is_finished = dispatch.run(stop)
+        is_finished = engine.run(work, stop)
         on_look()
         return is_finished
 

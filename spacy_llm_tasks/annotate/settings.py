@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Errors
+from ..search.entries import check_unit
+from ..search.quantize import form_of
 from ..weights.checksum import sha256_of
 from .outputs import DEFAULT_PARTS, FORMATS, check_parts
 from .read_settings import ReadSettings
@@ -26,6 +28,9 @@ class Settings:
     code (str | None): A Python file that registers functions which the pipeline names.
     gpu_id (int): GPU to use; -1: the CPU.
     stdin_format (str): What the standard input is.
+    index (str | None): Make a search index, too, of documents ("doc"), sentences ("sent") or
+        entities ("ent"); None: none.
+    index_precision (str): What candidates are searched in, see `SearchIndex.create`.
     """
 
     format: str = "parquet"
@@ -38,10 +43,15 @@ class Settings:
     code: str | None = None
     gpu_id: int = -1
     stdin_format: str = "jsonl"
+    index: str | None = None
+    index_precision: str = "float32"
 
     def __post_init__(self) -> None:
         _require("format", self.format, self.format in FORMATS, f"one of {', '.join(FORMATS)}")
         check_parts(self.parts)
+        if self.index is not None:
+            check_unit(self.index)
+            form_of(self.index_precision, 1)
         for name, value in asdict(self.cut).items():
             _require(name, value, value >= 1, "1 or more")
         for name in ("seconds", "threads"):

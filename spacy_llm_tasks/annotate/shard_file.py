@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -13,6 +14,7 @@ from .annotator import Annotated, Annotator
 from .beat import Beat
 from .columns import Columns
 from .faults import Fault
+from .index_file import IndexFileWriter, index_file_name
 from .journal import Done
 from .outputs import open_writer
 from .rows import Row
@@ -32,6 +34,7 @@ class OutputSettings:
     format (str): Of the files, see `outputs.FORMATS`.
     columns (dict): The columns of the input, as `Columns.to_dict` gives them.
     cut (Cut): Where batches end.
+    entries (str | None): For what shards have for the search index; None if there is none.
     """
 
     folder: str
@@ -39,6 +42,7 @@ class OutputSettings:
     format: str
     columns: dict[str, Any]
     cut: Cut
+    entries: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +112,18 @@ class ShardWriter:
         # No other process writes to this name, not even one of a run that was killed and whose
         # workers have not noticed it yet.
         temporary = Path(self.settings.temporary) / f"{os.getpid()}-{os.urandom(4).hex()}-{name}"
+        entries = temporary.with_name(f"{temporary.name}.entries")
         target = Path(self.settings.folder) / name
         try:
-            written, faults, summary = self._fill(temporary, task)
-            sync(temporary)
+            written, faults, summary = self._fill(temporary, entries, task)
             n_bytes = temporary.stat().st_size
-            os.replace(temporary, target)
-            sync(target.parent)
+            if self.settings.entries is not None:
+                # First, so that what the index needs is there for each shard that is done.
+                _move(entries, Path(self.settings.entries) / index_file_name(task.number))
+            _move(temporary, target)
         except BaseException:
             temporary.unlink(missing_ok=True)
+            entries.unlink(missing_ok=True)
             raise
         return Done(
             number=task.number,
@@ -130,16 +137,19 @@ class ShardWriter:
             summary=summary.to_dict(),
         )
 
-    def _fill(self, path: Path, task: Task) -> tuple[int, list[Fault], ShardSummary]:
+    def _fill(self, path: Path, entries: Path, task: Task) -> tuple[int, list[Fault], ShardSummary]:
         rows = [Row(*values) for values in task.rows]
         written, faults, summary = 0, [], ShardSummary()
-        with open_writer(
-            self.settings.format,
-            path,
-            columns=self._columns,
-            parts=self.annotator.settings.parts,
-            embedding_width=self._width,
-        ) as writer:
+        with (
+            open_writer(
+                self.settings.format,
+                path,
+                columns=self._columns,
+                parts=self.annotator.settings.parts,
+                embedding_width=self._width,
+            ) as writer,
+            self._index_file(entries) as index_file,
+        ):
             for batch, (start, end) in enumerate(batches_of(rows, self.settings.cut)):
                 annotated = self._batch(rows, task, batch, start, end)
                 self.beat.set(rows_done=end)
@@ -157,8 +167,14 @@ class ShardWriter:
                         mended=one.row.mended,
                     )
                 writer.write(records)
+                if index_file is not None:
+                    index_file.write([one.entries for one in annotated if one.entries is not None])
                 written += len(records)
         return written, faults, summary
+
+    def _index_file(self, path: Path) -> AbstractContextManager[IndexFileWriter | None]:
+        origin = self.annotator.origin() if self.settings.entries is not None else None
+        return nullcontext() if origin is None else IndexFileWriter(path, origin)
 
     def _batch(
         self, rows: list[Row], task: Task, batch: int, start: int, end: int
@@ -178,3 +194,10 @@ class ShardWriter:
             self.beat.set(batch=batch, rows_done=start)
             became.update(zip(wanted, self.annotator([rows[i] for i in wanted]), strict=True))
         return [became[i] for i in range(start, end)]
+
+
+def _move(path: Path, target: Path) -> None:
+    """Put a file into its place, on the disk."""
+    sync(path)
+    os.replace(path, target)
+    sync(target.parent)

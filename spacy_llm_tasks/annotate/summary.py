@@ -30,6 +30,7 @@ class Summary:
     memory (list[dict]): What the processes held at 10, 50 and 100 % of the session's rows, in
         bytes: `share`, `rows`, `parent`, and `workers` as a list.
     labels (ShardSummary): Labels, sizes and the slowest documents.
+    index_entries (int | None): Entries of the search index; None if there is none.
     """
 
     output: Path
@@ -43,6 +44,7 @@ class Summary:
     words_per_second: float
     memory: list[dict[str, Any]]
     labels: ShardSummary
+    index_entries: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """RETURNS (dict): For summary.json."""
@@ -50,16 +52,26 @@ class Summary:
         found: dict[str, Any] = {name: getattr(self, name) for name in names}
         for name in ("seconds", "rows_per_second", "words_per_second"):
             found[name] = round(getattr(self, name), 3)
+        if self.index_entries is not None:
+            found["index_entries"] = self.index_entries
         return {**found, "memory": self.memory, "labels": self.labels.to_dict()}
 
 
-def conclude(output: Path, journal: Journal, meter: Meter, *, is_finished: bool) -> Summary:
+def conclude(
+    output: Path,
+    journal: Journal,
+    meter: Meter,
+    *,
+    is_finished: bool,
+    index_entries: int | None = None,
+) -> Summary:
     """Put together what all sessions of a run have done, and write it to its folder.
 
     output (Path): The folder.
     journal (Journal): What is done.
     meter (Meter): The session.
     is_finished (bool): Whether all is done.
+    index_entries (int | None): Entries of the search index.
     RETURNS (Summary): The summary, which is in summary.json and report.html; errors.jsonl has the
         errors in the order of the corpus.
     """
@@ -82,6 +94,7 @@ def conclude(output: Path, journal: Journal, meter: Meter, *, is_finished: bool)
         words_per_second=meter.tokens / seconds,
         memory=meter.memory(),
         labels=labels,
+        index_entries=index_entries,
     )
     write_json(output / SUMMARY, summary.to_dict())
     page = report_page({"title": output.resolve().name, **summary.to_dict()})

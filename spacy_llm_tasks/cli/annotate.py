@@ -10,6 +10,7 @@ import typer
 
 from ._config import CodeOption, GpuOption
 from ._run import friendly
+from .search import Precision, Unit
 
 if TYPE_CHECKING:
     from ..annotate.progress import Progress
@@ -32,6 +33,23 @@ def command(
     workers: Annotated[
         int, typer.Option("--workers", "-w", min=1, help="How many processes annotate.")
     ] = 1,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="Where they are: local, processes of this machine, or ray, "
+            "`pip install 'spacy-llm-tasks[ray]'`. A run may go on with the other."
+        ),
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="A Ray cluster, host:port or auto. Default: a Ray of its own on this machine."
+        ),
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None,
+        typer.Option(help="GPUs that Ray gives each worker; with 0.5, two share one."),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -52,6 +70,21 @@ def command(
     question: Annotated[
         list[str], typer.Option(help="Ask trf_qa this about every document. May be repeated.")
     ] = [],  # noqa: B006  (typer's form for options given several times)
+    index: Annotated[
+        bool,
+        typer.Option(
+            "--index",
+            help="Make a search index of the documents as well, in the folder index of the output; "
+            "needs trf_similarity in the pipeline.",
+        ),
+    ] = False,
+    index_unit: Annotated[
+        Unit | None,
+        typer.Option(help="What can be found in the index; given alone, it means --index too."),
+    ] = None,
+    index_precision: Annotated[
+        Precision, typer.Option(help="What candidates are searched in, in the index.")
+    ] = Precision.float32,
     text_column: Annotated[str, typer.Option(help="Column or key of the text.")] = "text",
     id_column: Annotated[
         str, typer.Option(help="Column or key of the id. Rows without one get file:number.")
@@ -107,8 +140,14 @@ def command(
         annotate en_core_web_sm 'news/*.jsonl.gz' -o annotated --text-column body --resume
 
     The folder then holds part-00000.parquet and so on, errors.jsonl with the documents that failed,
-    summary.json, and report.html for people. Ctrl-C (or SIGTERM) stops at the end of a shard; with
-    --resume the same command goes on from there, or from wherever it was killed, to the same files.
+    summary.json, and report.html for people, and with --index the folder index for `search query`.
+    Ctrl-C (or SIGTERM) stops at the end of a shard; with --resume the same command goes on from
+    there, or from wherever it was killed, to the same files.
+
+    With --engine ray the workers are actors of Ray, on this machine or on a cluster, for the same
+    files:
+
+        annotate MODEL texts/ -o annotated --engine ray --ray-address HOST:6379 --workers 32
     """
     from ..annotate import annotate_corpus
     from ..interrupts import StopSignals
@@ -133,6 +172,9 @@ def command(
         code=None if code is None else str(code),
         gpu_id=gpu_id,
     )
+    if index or index_unit is not None:
+        options["index"] = (index_unit or Unit.doc).value
+        options["index_precision"] = index_precision.value
     if parts is not None:
         options["parts"] = tuple(part.strip() for part in parts.split(",") if part.strip())
     with StopSignals() as signals, _Display() as display:
@@ -141,6 +183,9 @@ def command(
             inputs,
             output,
             workers=workers,
+            engine=engine,
+            ray_address=ray_address,
+            gpus_per_worker=gpus_per_worker,
             resume=resume,
             stop=lambda: signals.received is not None,
             on_progress=display.show,
@@ -220,6 +265,8 @@ def _show(summary: "Summary") -> None:
         "rows/s": f"{summary.rows_per_second:,.1f}",
         "words/s": f"{summary.words_per_second:,.0f}",
     }
+    if summary.index_entries is not None:
+        facts["entries of the index"] = f"{summary.index_entries:,}"
     for sample in summary.memory:
         workers = ", ".join(size(n) for n in sample["workers"])
         facts[f"memory at {100 * sample['share']:.0f} %"] = (

@@ -92,3 +92,57 @@ class AnnotateErrors:
         "Parquet needs the package `pyarrow`. Install it with `pip install "
         "'spacy-llm-tasks[annotate]'`, or write another format (--format jsonl)."
     )
+    E855 = (
+        "The pipeline {path} makes no embeddings, which a search index needs: none of its "
+        "components is a `trf_similarity` (it has: {found}). Add and train one, or annotate "
+        "without an index."
+    )
+    E856 = (
+        "{path}, with what a shard has for the search index, is damaged. Delete {part} from the "
+        "output and go on with --resume: both are made again."
+    )
+    E857 = (
+        "The search index {path} of this run is gone, and with it what {part} and perhaps others "
+        "had for it. Put it back, make one with `search add`, or start anew in another folder."
+    )
+    E870 = (
+        "The engine 'ray' needs the package `ray`, {oldest} or later; found: {found}. Install it "
+        "with `pip install 'spacy-llm-tasks[ray]'`, or use the local engine."
+    )
+    E871 = (
+        "The option {name} is for the engine 'ray' only. Choose that engine, or leave the option "
+        "out."
+    )
+    E872 = (
+        "The address {address!r} is one of Ray's client, over which corpora are not annotated. Run "
+        "this on a machine of the cluster, with the address host:port or 'auto'."
+    )
+    E873 = (
+        "Ray chooses the GPUs of its workers, so gpu_id must be 0 or -1 with it, found {gpu_id}. "
+        "Say how many each is to have (gpus_per_worker)."
+    )
+    E874 = (
+        "On {host} the folder {folder} of this run is not there, or has been emptied. All machines "
+        "must see the output folder under the same path. What is finished is kept: mend the cause, "
+        "then go on with --resume."
+    )
+    E875 = (
+        "On {host} other things would be at work than where the run was started: {changes}. All "
+        "machines need the same pipeline under the same path, and the same packages."
+    )
+    E876 = (
+        "There is no Ray at the address {address!r}: {problem}. Start one, or give another address."
+    )
+    E877 = (
+        "Ray was imported before the run, and would listen on the network now. Set "
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 before it is imported, or call ray.init() yourself: a "
+        "Ray that is there is used as it is."
+    )
+    E878 = (
+        "The workers need {wanted} GPUs together, but Ray finds {found}. Give fewer workers, or "
+        "each a part of a GPU (gpus_per_worker)."
+    )
+    E879 = (
+        "Ray could not get a shard done: {problem}. What is finished is kept: mend the cause, then "
+        "go on with --resume."
+    )
