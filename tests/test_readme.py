@@ -10,6 +10,7 @@ import pytest
 import spacy
 from pipeline import toys
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from spacy_llm_tasks.cli import app
 
@@ -70,7 +71,7 @@ def test_the_factories_exist():
     assert all(nlp.has_factory(name) for name in names)
 
 
-@pytest.mark.parametrize("name", ["example", "task"])
+@pytest.mark.parametrize("name", ["example", "task", "annotate", "annotate in Python"])
 def test_the_examples_compile(name):
     compile(block(name), name, "exec")
 
@@ -94,6 +95,37 @@ def test_the_task_learns(tmp_path):
     for _ in range(40):
         nlp.update(examples, sgd=optimizer)
     assert nlp.evaluate(examples)["urgency_near"] == 1.0
+
+
+@pytest.mark.slow
+def test_a_corpus_is_annotated_as_shown(tmp_path, monkeypatch, capsys):
+    """All of that section, on a small pipeline and two texts."""
+    nlp = toys.empty_pipeline(toys.save_tokenizer(tmp_path / "tokenizer"))
+    for factory in ("trf_ner", "trf_similarity"):
+        nlp.add_pipe(factory)
+    toys.overfit(nlp, steps=30)
+    (tmp_path / "training" / "mine").mkdir(parents=True)
+    nlp.to_disk(tmp_path / "training" / "mine" / "model-best")
+    (tmp_path / "texts").mkdir()
+    for i, text in enumerate(toys.TEXTS):
+        (tmp_path / "texts" / f"{i}.txt").write_text(text, encoding="utf8")
+    monkeypatch.chdir(tmp_path)
+    section = TEXT.partition("## Annotate a corpus")[2].partition("\n## ")[0]
+    lines = re.findall(r"^    python -m spacy_llm_tasks ((?:annotate|search) .+)$", section, re.M)
+    assert len(lines) == 4
+    for line in lines:
+        result = CliRunner().invoke(app, shlex.split(line))
+        assert result.exit_code == 0, result.output
+    assert "0.txt:0-" in result.output  # what the search has found
+    for name in ("summary.json", "report.html", "errors.jsonl", "part-00000.parquet"):
+        assert (tmp_path / "annotated" / name).is_file()
+    capsys.readouterr()
+    exec(compile(block("annotate"), "annotate", "exec"), {})
+    shown = capsys.readouterr().out
+    assert shown.startswith("0.txt [") and "('Lorne Bay', 'PLACE')" in shown
+    (tmp_path / "count.py").write_text(block("annotate in Python"))
+    done = subprocess.run([sys.executable, "count.py"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("2 0 {'P"), done.stderr
 
 
 def run(code):

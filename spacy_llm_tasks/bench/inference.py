@@ -1,136 +1,71 @@
-"""Speed of `nlp.pipe`, end to end: tokenizer, encoder and an entity head, both sides turn about."""
+"""Speed of inference, end to end: from text to entities, all sides turn about.
 
-from collections.abc import Mapping, Sequence
+Every side (`inference_sides`) is a process of its own, since what one does to the allocator holds
+for its whole process; so is what measures the machine's peak, float32 products alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy
-from spacy.language import Language
-from spacy.tokens import Doc, Span
-from spacy.training import Example
-from spacy.util import fix_random_seed
+import spacy
 
-from . import recipes, texts
+from ..errors import Errors
+from ..nn.precision import check as check_precision
+from ..tokenization.tokenizer import PieceTokenizer
+from . import agreement, texts
+from .inference_sides import PIPELINES, Reader, Side, pipeline
 from .machine import circumstances
+from .peak import MatmulPeak
+from .raw_loops import LOOPS
 from .rounds import take_turns
+from .workers import Reading, Worker
 
-LABELS = ("PERSON", "ORG", "GPE", "DATE")
-PRECISION = "float32"
-SAME_WINDOW = 100  # tokens: below it both sides read a doc in one window
+PEAK = Side("peak")
+WITH_LONG_TEXTS = ("long", "mix")
 
 
 @dataclass(frozen=True)
 class Speed:
-    """One side's speed.
+    """One side's speed; rates and ratios are from median rounds.
 
-    side (str): "ours" or "peer".
+    side (str): Its name.
     precision (str): Of the encoder's arithmetic.
-    words_per_s (float): Words in a second of wall time, from the median round.
-    words_per_cpu_s (float): Words in a second of CPU time of the process, likewise.
-    wall_s (list[float]): Wall seconds of each round.
-    cpu_s (list[float]): CPU seconds of each round.
+    windows (str): Pieces in a window of ours, and from one to the next; "" for others.
+    words_per_s (float): Words in a second of wall time.
+    words_per_cpu_s (float): Words in a second of CPU time of the process.
+    pieces_per_s (float): Word pieces of the texts, without special ones, in a second of wall time.
     ratio (float | None): Its `words_per_s` over the peer's; `None` when the peer did not run.
     ratio_cpu (float | None): The same from CPU time.
+    peak_share (float | None): The arithmetic that our encoder's blocks need, in a CPU second of the
+        encoder component, over the rate of float32 products alone in the same rounds.
+    memory_mb (float): The most memory that its process has had, in 2**20 bytes.
+    wall_s (list[float]): Wall seconds of each round.
+    cpu_s (list[float]): CPU seconds of each round.
     """
 
     side: str
     precision: str
+    windows: str
     words_per_s: float
     words_per_cpu_s: float
+    pieces_per_s: float
+    ratio: float | None
+    ratio_cpu: float | None
+    peak_share: float | None
+    memory_mb: float
     wall_s: list[float]
     cpu_s: list[float]
-    ratio: float | None = None
-    ratio_cpu: float | None = None
-
-
-def pipeline(side: str, weights: Path, *, seed: int) -> Language:
-    """Build encoder and entity head; the head's weights are random, the encoder's are given.
-
-    side (str): "ours" or "peer".
-    weights (Path): Folder of the pretrained weights.
-    seed (int): Seeds the head.
-    RETURNS (Language): A pipeline ready to run.
-    """
-    fix_random_seed(seed)
-    nlp = recipes.build(side, "ner", learn_rate=1e-4, updates=1).pipeline(weights)
-    doc = Doc(nlp.vocab, words=["Ada", "sold", "Acme", "to", "Rome", "on", "Monday"])
-    doc.set_ents([Span(doc, 2 * i, 2 * i + 1, label=label) for i, label in enumerate(LABELS)])
-    # The head learns its labels from this doc, and nothing else.
-    nlp.initialize(lambda: [Example(Doc(nlp.vocab, words=[t.text for t in doc]), doc)])
-    return nlp
-
-
-def measure(pipelines: Mapping[str, Language], docs: Sequence[str], *, rounds: int) -> list[Speed]:
-    """Time both sides on the same texts, turn about, after one unmeasured pass over a part.
-
-    pipelines (Mapping[str, Language]): By side.
-    docs (Sequence[str]): The texts.
-    rounds (int): How often each side reads all of them.
-    RETURNS (list[Speed]): One entry a side, in the order given.
-    """
-    n_words = sum(texts.count_words(text) for text in docs)
-    for nlp in pipelines.values():
-        _exhaust(nlp, docs[: max(1, len(docs) // 4)])
-    tasks = {side: partial(_read, nlp, docs) for side, nlp in pipelines.items()}
-    return compare(take_turns(tasks, rounds=rounds), n_words=n_words)
-
-
-def compare(seconds: Mapping[str, tuple[list[float], list[float]]], *, n_words: int) -> list[Speed]:
-    """Turn seconds into speeds and ratios.
-
-    seconds (Mapping[str, tuple[list[float], list[float]]]): Wall and CPU seconds of the rounds, by
-        side.
-    n_words (int): Words read in a round.
-    RETURNS (list[Speed]): One entry a side.
-    """
-    rates = {
-        side: (n_words / median(wall), n_words / median(cpu))
-        for side, (wall, cpu) in seconds.items()
-    }
-    base = rates.get("peer")
-    return [
-        Speed(
-            side=side,
-            precision=PRECISION,
-            words_per_s=round(rates[side][0], 1),
-            words_per_cpu_s=round(rates[side][1], 1),
-            wall_s=[round(value, 4) for value in wall],
-            cpu_s=[round(value, 4) for value in cpu],
-            ratio=round(rates[side][0] / base[0], 3) if base else None,
-            ratio_cpu=round(rates[side][1] / base[1], 3) if base else None,
-        )
-        for side, (wall, cpu) in seconds.items()
-    ]
-
-
-def largest_difference(ours: Language, peer: Language, docs: Sequence[str]) -> float | None:
-    """Compare token rows where both sides read the whole doc in one window.
-
-    ours (Language): Writes its rows to `doc.tensor`.
-    peer (Language): Writes `doc._.trf_data`, whose rows are mean-pooled over the pieces of a
-        token, as the peer's heads receive them.
-    docs (Sequence[str]): Texts; those of more than 100 tokens are passed over.
-    RETURNS (float | None): The largest absolute difference, `None` if no text was short enough.
-    """
-    from spacy_transformers.layers import trfs2arrays
-    from thinc.api import reduce_mean
-
-    short = [text for text in docs if len(ours.make_doc(text)) <= SAME_WINDOW]
-    if not short:
-        return None
-    pool = trfs2arrays(reduce_mean(), 1.0)
-    largest = 0.0
-    for mine, theirs in zip(ours.pipe(short), peer.pipe(short), strict=True):
-        rows = pool.predict([theirs._.trf_data])[0]
-        largest = max(largest, float(numpy.abs(mine.tensor - rows).max()))
-    return largest
 
 
 def report(
-    sides: Sequence[str],
+    names: Sequence[str],
     weights: Path,
     *,
     kind: str,
@@ -138,40 +73,130 @@ def report(
     rounds: int,
     threads: int,
     seed: int,
+    precisions: Sequence[str] = ("fp32",),
+    start: Callable[..., Any] = Worker,
 ) -> dict[str, Any]:
     """Run the whole benchmark.
 
-    sides (Sequence[str]): "ours", "peer" or both.
+    names (Sequence[str]): "ours", "peer", keys of `raw_loops.LOOPS`.
     weights (Path): Folder of the pretrained weights.
     kind (str): The kind of texts, one of `texts.KINDS`.
     n_words (int): The least number of words in a round.
-    rounds (int): Measured rounds.
+    rounds (int): Measured rounds; one comes before, unmeasured.
     threads (int): torch threads.
     seed (int): Seeds texts and heads.
+    precisions (Sequence[str]): Of ours.
+    start (Callable): Starts a worker; for tests.
     RETURNS (dict[str, Any]): `results` as a list of `Speed` dicts, and how they were measured.
+    RAISES (ValueError): An unknown side or precision, or a side that cannot read such texts.
     """
-    import torch
+    check(names, precisions, kind)
+    docs, tokenizer = (
+        texts.generate(kind, n_words=n_words, seed=seed),
+        PieceTokenizer.from_folder(weights),
+    )
+    sides = sides_of(names, precisions, kind, _like_peer(tokenizer, docs))
+    job: dict[str, Any] = {"kind": kind, "n_words": n_words, "threads": threads, "seed": seed}
+    with ExitStack() as stack:
+        workers: dict[Side, Any] = {}
+        for side in [*sides, PEAK]:
+            make: Any = partial(MatmulPeak, keep=False) if side == PEAK else partial(Reader, **job)
+            given = (threads,) if side == PEAK else (side, weights)
+            workers[side] = stack.enter_context(start(side.name, make, *given))
+            workers[side](1)
+        readings: dict[Side, list[Reading]] = {side: [] for side in workers}
 
-    torch.set_num_threads(threads)
-    docs = texts.generate(kind, n_words=n_words, seed=seed)
-    pipelines = {side: pipeline(side, weights, seed=seed) for side in sides}
-    results = [asdict(speed) for speed in measure(pipelines, docs, rounds=rounds)]
-    difference = None
-    if {"ours", "peer"} <= set(pipelines):
-        # Sentences, whatever was timed: among long texts no windows agree.
-        check = texts.generate("sentences", n_words=1000, seed=seed)
-        difference = largest_difference(pipelines["ours"], pipelines["peer"], check)
+        def turn(side: Side, number: int) -> None:
+            readings[side].append(workers[side](1))
+
+        take_turns({side: partial(turn, side) for side in workers}, rounds=rounds)
+    peak = median(reading.found["flops"] / reading.cpu for reading in readings.pop(PEAK))
+    sizes = {
+        "n_words": sum(texts.count_words(text) for text in docs),
+        "n_pieces": len(tokenizer.encode(docs)),
+    }
     return {
-        "results": results,
-        "max_abs_difference": difference,
+        "results": [asdict(speed) for speed in compare(readings, peak=peak, **sizes)],
+        **(_agreement(weights, tokenizer, seed) if set(PIPELINES) <= set(names) else {}),
+        "peak_gflops": round(peak / 1e9, 1),
         "texts": kind,
         "n_texts": len(docs),
-        "n_words": sum(texts.count_words(text) for text in docs),
+        **sizes,
         "rounds": rounds,
         "threads": threads,
         "seed": seed,
         **circumstances(),
     }
+
+
+def check(names: Sequence[str], precisions: Sequence[str], kind: str) -> None:
+    """RAISES (ValueError): There is no such side or precision, or none that reads such texts."""
+    known = [*PIPELINES, *LOOPS]
+    for name in names:
+        if name not in known:
+            raise ValueError(Errors.E583.format(side=name, known=", ".join(known)))
+        if name in LOOPS and kind in WITH_LONG_TEXTS:
+            expected = f"{' and '.join(PIPELINES)} with long texts: others read their beginning"
+            raise ValueError(Errors.E587.format(option="sides", expected=expected, found=name))
+    for precision in precisions:
+        check_precision(precision)
+
+
+def sides_of(
+    names: Sequence[str], precisions: Sequence[str], kind: str, like_peer: tuple[int, int]
+) -> list[Side]:
+    """What is timed: ours in each precision, and on long texts with windows like the peer's first.
+
+    names (Sequence[str]): Names of sides.
+    precisions (Sequence[str]): Of ours.
+    kind (str): The kind of texts.
+    like_peer (tuple[int, int]): Windows in pieces.
+    RETURNS (list[Side]): The sides.
+    """
+    windows = [like_peer, None] if kind in WITH_LONG_TEXTS else [None]
+    ours = [Side("ours", precision, size) for size in windows for precision in precisions]
+    return [side for name in names for side in (ours if name == "ours" else [Side(name)])]
+
+
+def compare(
+    readings: Mapping[Side, Sequence[Reading]], *, peak: float, n_words: int, n_pieces: int
+) -> list[Speed]:
+    """Turn readings into speeds and ratios.
+
+    readings (Mapping[Side, Sequence[Reading]]): The rounds of each side.
+    peak (float): Operations in a CPU second of nothing but products.
+    n_words, n_pieces (int): Read in a round.
+    RETURNS (list[Speed]): One entry a side.
+    """
+
+    def seconds(side: Side, clock: str) -> float:
+        return median(getattr(reading, clock) for reading in readings[side])
+
+    def share(found: dict[str, Any]) -> float | None:
+        return found["flops"] / found["encoder_s"] / peak if found["flops"] else None
+
+    base = Side("peer") if Side("peer") in readings else None
+    speeds = []
+    for side, rounds in readings.items():
+        wall, cpu = seconds(side, "wall"), seconds(side, "cpu")
+        shares = [s for reading in rounds if (s := share(reading.found)) is not None]
+        speeds.append(
+            Speed(
+                side=side.name,
+                precision=side.precision,
+                windows=_spelled(side),
+                words_per_s=round(n_words / wall, 1),
+                words_per_cpu_s=round(n_words / cpu, 1),
+                pieces_per_s=round(n_pieces / wall, 1),
+                ratio=round(seconds(base, "wall") / wall, 3) if base else None,
+                ratio_cpu=round(seconds(base, "cpu") / cpu, 3) if base else None,
+                peak_share=round(median(shares), 3) if shares else None,
+                memory_mb=round(max(reading.found["memory_mb"] for reading in rounds), 1),
+                wall_s=[round(reading.wall, 4) for reading in rounds],
+                cpu_s=[round(reading.cpu, 4) for reading in rounds],
+            )
+        )
+    return speeds
 
 
 def render(found: Mapping[str, Any]) -> str:
@@ -181,32 +206,64 @@ def render(found: Mapping[str, Any]) -> str:
     RETURNS (str): A Markdown table and what it was measured on.
     """
     lines = [
-        "| side | precision | words/s (wall) | words/s (CPU) | ratio (wall) | ratio (CPU) |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| side | precision | windows | words/s (wall) | words/s (CPU) | pieces/s (wall) | "
+        "ratio (wall) | ratio (CPU) | share of peak | memory, MB |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in found["results"]:
-        ratios = [f"{row[k]:.2f}" if row[k] is not None else "-" for k in ("ratio", "ratio_cpu")]
+        shares = [
+            "-" if row[key] is None else f"{row[key]:.2f}"
+            for key in ("ratio", "ratio_cpu", "peak_share")
+        ]
         lines.append(
-            f"| {row['side']} | {row['precision']} | {row['words_per_s']:.0f} | "
-            f"{row['words_per_cpu_s']:.0f} | {ratios[0]} | {ratios[1]} |"
+            f"| {row['side']} | {row['precision']} | {row['windows'] or '-'} | "
+            f"{row['words_per_s']:.0f} | {row['words_per_cpu_s']:.0f} | "
+            f"{row['pieces_per_s']:.0f} | {' | '.join(shares)} | {row['memory_mb']:.0f} |"
         )
-    lines.append("")
-    lines.append(
+    lines += [
+        "",
         f"{found['n_words']} words in {found['n_texts']} texts ({found['texts']}), median of "
-        f"{found['rounds']} interleaved rounds, {found['threads']} thread(s)."
-    )
-    if found["max_abs_difference"] is not None:
+        f"{found['rounds']} interleaved rounds, {found['threads']} thread(s), each side in a "
+        f"process of its own. The peak is {found['peak_gflops']:.0f} GFLOP/s of float32 products "
+        "in the same rounds.",
+    ]
+    where = {
+        "max_abs_difference": f"in docs of at most {agreement.WINDOW} tokens",
+        "max_abs_difference_long": "in longer ones whose windows agree",
+    }
+    told = [f"{found[k]:.1e} {place}" for k, place in where.items() if found.get(k) is not None]
+    if told:
         lines.append(
-            "Largest difference between our token rows and the peer's, in docs of one window: "
-            f"{found['max_abs_difference']:.1e}."
+            f"Largest difference between our token rows and the peer's in float32: "
+            f"{', '.join(told)}."
         )
     return "\n".join(lines)
 
 
-def _exhaust(nlp: Language, docs: Sequence[str]) -> None:
-    for _ in nlp.pipe(docs):
-        pass
+def _spelled(side: Side) -> str:
+    if side.name != "ours":
+        return ""
+    return "default" if side.windows is None else "{}/{}".format(*side.windows)
 
 
-def _read(nlp: Language, docs: Sequence[str], number: int) -> None:
-    _exhaust(nlp, docs)
+def _like_peer(tokenizer: PieceTokenizer, docs: Sequence[str]) -> tuple[int, int]:
+    nlp = spacy.blank("en")
+    n_tokens = sum(len(nlp.make_doc(text)) for text in docs)
+    return agreement.token_windows(tokenizer, docs, n_tokens)
+
+
+def _agreement(weights: Path, tokenizer: PieceTokenizer, seed: int) -> dict[str, float | None]:
+    peer = pipeline(Side("peer"), weights, seed=seed)
+    ours = pipeline(Side("ours"), weights, seed=seed)
+    like_peer = Side("ours", windows=(agreement.WINDOW, agreement.STRIDE))
+    short = [
+        text
+        for kind in ("sentences", "paragraphs")
+        for text in texts.generate(kind, n_words=1000, seed=seed)
+    ]
+    return {
+        "max_abs_difference": agreement.short_difference(ours, peer, short),
+        "max_abs_difference_long": agreement.long_difference(
+            pipeline(like_peer, weights, seed=seed), peer, tokenizer
+        ),
+    }

@@ -97,8 +97,8 @@ class DocEncoder(nn.Module):
     def _branch(self, name: str) -> list[Block]:
         return list(self.branches[name]) if name else []  # type: ignore[call-overload]
 
-    def _path(self, branch: str) -> list[Block]:
-        """All blocks that a branch goes through."""
+    def path(self, branch: str) -> list[Block]:
+        """RETURNS (list): All blocks that a branch goes through, "" for the shared one."""
         own = self._branch(branch)
         return [*self.transformer.blocks[: self.depth - len(own)], *own]
 
@@ -118,7 +118,7 @@ class DocEncoder(nn.Module):
         found = self._in_parts(step, batch.sequence_lengths, _tensor(batch.ids))
         states = dict(zip(wanted, found, strict=True))
         return {
-            view: self._read(batch, states[view.layer, view.branch], view.kind) for view in views
+            view: read_view(batch, states[view.layer, view.branch], view.kind) for view in views
         }
 
     def read(self, sequences: Sequences, *, branch: str = "", until: int | None = None) -> Tensor:
@@ -132,7 +132,7 @@ class DocEncoder(nn.Module):
         # A table with one segment (RoBERTa's) knows no second text.
         segments = _tensor(sequences.segments) if self.config.n_segments > 1 else None
         whole = until is None and not branch
-        blocks = None if whole else self._path(branch)[:until]
+        blocks = None if whole else self.path(branch)[:until]
         step = partial(self._read_text, blocks=blocks, ends=until is None)
         return self._in_parts(step, sequences.lengths, _tensor(sequences.ids), segments)[0]
 
@@ -148,7 +148,7 @@ class DocEncoder(nn.Module):
         branch (str): Whose last blocks to go through.
         RETURNS (Tensor): (R, W) the encoder's output.
         """
-        step = partial(self._read_on, blocks=self._path(branch)[after:])
+        step = partial(self._read_on, blocks=self.path(branch)[after:])
         return self._in_parts(step, lengths, lower)[0]
 
     def _encode(
@@ -213,15 +213,23 @@ class DocEncoder(nn.Module):
                 parts.append(step(packing, *mine))
         return [p[0] if len(p) == 1 else torch.cat(p) for p in zip(*parts, strict=True)]
 
-    def _read(self, batch: DocBatch, states: Tensor, kind: str) -> Tensor:
-        if kind == "cls":
-            first = states.index_select(0, index_on(batch.sequence_starts, states))
-            return segment_mean(first, index_on(batch.sequence_doc, states), batch.n_docs)
-        if kind == "mean":
-            owner = np.repeat(batch.sequence_doc, batch.sequence_lengths)
-            return segment_mean(states, index_on(owner, states), batch.n_docs)
-        pieces = states.index_select(0, index_on(batch.piece_rows, states))  # (T, W)
-        return pieces if kind == "pieces" else _pool_tokens(batch, pieces)
+
+def read_view(batch: DocBatch, states: Tensor, kind: str) -> Tensor:
+    """Read what a listener asks for off the states of a pass.
+
+    batch (DocBatch): The layout of the pass.
+    states (Tensor): (R, W) the state of every position.
+    kind (str): See `View`.
+    RETURNS (Tensor): (N, W), (T, W) or (B, W).
+    """
+    if kind == "cls":
+        first = states.index_select(0, index_on(batch.sequence_starts, states))
+        return segment_mean(first, index_on(batch.sequence_doc, states), batch.n_docs)
+    if kind == "mean":
+        owner = np.repeat(batch.sequence_doc, batch.sequence_lengths)
+        return segment_mean(states, index_on(owner, states), batch.n_docs)
+    pieces = states.index_select(0, index_on(batch.piece_rows, states))  # (T, W)
+    return pieces if kind == "pieces" else _pool_tokens(batch, pieces)
 
 
 def _tensor(array: np.ndarray) -> Tensor:

@@ -28,6 +28,11 @@ def recall(doc: Doc, encoder: str, view: View) -> Floats2d | None:
     return _side_table.get(doc, {}).get((encoder, view))
 
 
+def forget(doc: Doc) -> None:
+    """Drop all that `remember` was given for a doc."""
+    _side_table.pop(doc, None)
+
+
 class Listener(Tok2VecListener):
     """A `Tok2VecListener` that can also ask for pieces, the CLS state or an inner layer.
 

@@ -113,15 +113,24 @@ def candidate_spans(logits: Tensor, *, threshold: float, one_label: bool) -> Spa
 def without_overlaps(spans: Spans, n_rows: int) -> Spans:
     """Keep the best spans that share no token with a better one, in text order.
 
-    spans (Spans): Candidates, best first. Only these few are looped over.
+    spans (Spans): Candidates, best first. Only those that overlap with others are looped over.
     n_rows (int): N, the tokens of the batch.
     """
+    kept = ~_overlapping(spans, n_rows)
+    disputed = np.flatnonzero(~kept)
     taken = np.zeros(n_rows, dtype=bool)
-    kept = []
-    pairs = zip(spans.first.tolist(), spans.last.tolist(), strict=True)
-    for index, (first, last) in enumerate(pairs):
+    borders = zip(spans.first[disputed].tolist(), spans.last[disputed].tolist(), strict=True)
+    for index, (first, last) in zip(disputed.tolist(), borders, strict=True):
         if not taken[first : last + 1].any():
             taken[first : last + 1] = True
-            kept.append(index)
-    chosen = np.array(sorted(kept, key=lambda i: spans.first[i]), dtype=np.int64)
-    return spans.take(chosen)
+            kept[index] = True
+    chosen = np.flatnonzero(kept)
+    return spans.take(chosen[np.argsort(spans.first[chosen], kind="stable")])
+
+
+def _overlapping(spans: Spans, n_rows: int) -> np.ndarray:
+    """RETURNS (ndarray): (K,) bool, which spans share a token with another one."""
+    opened = np.bincount(spans.first, minlength=n_rows)
+    closed = np.bincount(spans.last + 1, minlength=n_rows + 1)[:n_rows]
+    covers = np.concatenate([[0], np.cumsum(np.cumsum(opened - closed))])  # (N + 1,)
+    return covers[spans.last + 1] - covers[spans.first] > spans.last + 1 - spans.first

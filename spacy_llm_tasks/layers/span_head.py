@@ -16,6 +16,8 @@ from thinc.types import Floats2d
 from torch import Tensor, nn
 
 from ..errors import Errors
+from ..nn import kernels
+from ..nn.linear import Linear
 from ..nn.positions import Rotary
 from .checks import at_least, rate
 from .features import HashedFeatures
@@ -54,10 +56,10 @@ class SpanHead(nn.Module):
         self.features = HashedFeatures(n_features, feature_width) if n_features else None
         n_inputs = width + (feature_width if n_features else 0)
         self.dropout = nn.Dropout(dropout)
-        self.hidden = nn.Sequential(nn.Linear(n_inputs, hidden_width), nn.GELU())
-        self.pointers = nn.Linear(hidden_width, 2 * head_width)
-        self.starts = nn.Linear(hidden_width, n_labels)
-        self.ends = nn.Linear(hidden_width, n_labels)
+        self.hidden = nn.Sequential(Linear(n_inputs, hidden_width), nn.GELU())
+        self.pointers = Linear(hidden_width, 2 * head_width)
+        self.starts = Linear(hidden_width, n_labels)
+        self.ends = Linear(hidden_width, n_labels)
         self.rotary = Rotary(head_width)
         self.default_dropout = dropout
 
@@ -76,12 +78,14 @@ class SpanHead(nn.Module):
             return rows.new_zeros((0, self.max_span, self.starts.out_features))
         if self.features is not None and batch.features is not None:
             rows = torch.cat([rows, self.features(batch.features)], dim=1)
-        hidden = self.dropout(self.hidden(self.dropout(rows)))  # (N, hidden)
-        query, key = self.pointers(hidden).chunk(2, dim=-1)  # (N, d) each
+        n_rows, rows = len(rows), kernels.with_spare_rows(rows)
+        hidden = self.dropout(self.hidden(self.dropout(rows)))  # (N or more, hidden)
+        starts, ends = self.starts(hidden)[:n_rows], self.ends(hidden)[:n_rows]  # (N, L) each
+        query, key = self.pointers(hidden)[:n_rows].chunk(2, dim=-1)  # (N, d) each
         query, key = self.rotary(query, batch.packing), self.rotary(key, batch.packing)
         spans = band(query, key, self.max_span) * self.head_width**-0.5  # (N, S)
-        scores = spans.unsqueeze(2) + self.starts(hidden).unsqueeze(1)
-        scores = scores + shifted(self.ends(hidden), self.max_span)  # (N, S, L)
+        scores = spans.unsqueeze(2) + starts.unsqueeze(1)
+        scores = scores + shifted(ends, self.max_span)  # (N, S, L)
         return scores.masked_fill(~inside(batch, self.max_span).unsqueeze(2), NO_SPAN)
 
 

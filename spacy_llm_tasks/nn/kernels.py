@@ -86,9 +86,7 @@ def prepack(weight: Tensor) -> Tensor | None:
     return None if reorder is None else reorder(weight.contiguous())
 
 
-def packed_linear(
-    x: Tensor, packed: Tensor, bias: Tensor | None, *, gelu: bool = False
-) -> Tensor:
+def packed_linear(x: Tensor, packed: Tensor, bias: Tensor | None, *, gelu: bool = False) -> Tensor:
     """A linear layer with prepacked weights, without gradients.
 
     x (Tensor): (..., in) of the type of the weights.

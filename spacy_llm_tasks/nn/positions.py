@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import Errors
+from . import kernels
 from .packing import Packing
 from .rotation import rotate, rotate_pairs
 
@@ -105,7 +106,8 @@ class Rotary(nn.Module):
         RETURNS (Tensor): (T, ..., D).
         """
         cos, sin = self._waves(packing, heads.dtype)
-        shape = (len(cos),) + (1,) * (heads.dim() - 2) + (cos.shape[1],)
+        # not len(), which a trace would take for a number that never changes
+        shape = (cos.shape[0],) + (1,) * (heads.dim() - 2) + (cos.shape[1],)
         return rotate_pairs(heads, cos.view(shape), sin.view(shape))
 
     def turn(self, qkv: Tensor, packing: Packing) -> Tensor:
@@ -120,7 +122,7 @@ class Rotary(nn.Module):
     def _waves(self, packing: Packing, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """RETURNS (tuple): (T, D/2) cos and sin of the angles of each row."""
         positions = packing.positions
-        if packing.max_length >= len(positions):
+        if kernels.is_traced() or packing.max_length >= len(positions):
             angles = positions[:, None] * self.frequencies
             return angles.cos().to(dtype), angles.sin().to(dtype)
         # sequences share positions, and gathering is cheaper than another cosine

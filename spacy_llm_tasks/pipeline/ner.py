@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -154,31 +155,25 @@ class NerTask(Task):
 
     def _by_doc(self, spans: Spans, lengths: np.ndarray) -> list[Entities]:
         ends = np.cumsum(lengths)
+        spans = spans.take(np.lexsort((spans.last, spans.first)))
         owner = np.searchsorted(ends, spans.first, side="right")
-        order = np.lexsort((spans.last, spans.first))
-        per_doc: list[list[int]] = [[] for _ in lengths]
-        for index in order.tolist():
-            per_doc[owner[index]].append(index)
-        starts = (ends - lengths).tolist()
-        return [
-            Entities(
-                [
-                    (spans.first[i] - start, spans.last[i] - start, self.labels[spans.label[i]])
-                    for i in chosen
-                ],
-                spans.score[chosen],
-            )
-            for start, chosen in zip(starts, per_doc, strict=True)
-        ]
+        start = (ends - lengths)[owner]
+        labels = [self.labels[i] for i in spans.label.tolist()]
+        borders = ((spans.first - start).tolist(), (spans.last - start).tolist())
+        found = list(zip(*borders, labels, strict=True))
+        cuts = np.searchsorted(owner, np.arange(len(lengths) + 1)).tolist()
+        return [Entities(found[a:z], spans.score[a:z]) for a, z in pairwise(cuts)]
 
     def annotate(self, doc: Doc, prediction: Entities) -> None:
-        spans = [Span(doc, int(a), int(z) + 1, label=k) for a, z, k in prediction.spans]
+        spans = [Span(doc, a, z + 1, label=k) for a, z, k in prediction.spans]
         confidences = self._confidence(prediction.scores).tolist()
         if self.overlapping:
             doc.spans[self.spans_key] = spans
             doc.spans[self.spans_key].attrs["scores"] = confidences
         else:
-            preset = [span for span in doc.ents if span.label_]
+            # an earlier annotation is looked for without a list of spans, which most docs lack
+            annotated = doc.has_annotation("ENT_IOB")
+            preset = [span for span in doc.ents if span.label_] if annotated else []
             if preset:  # an earlier component's entities stay, as with spaCy's own `ner`
                 taken = {i for span in preset for i in range(span.start, span.end)}
                 free = [i for i, s in enumerate(spans) if taken.isdisjoint(range(s.start, s.end))]

@@ -161,27 +161,28 @@ def test_span_loss(lengths, spans, unknown):
                     assert logits.grad[i, offset, label] == 0
 
 
-def test_spans_without_overlaps():
+@pytest.mark.parametrize("n_rows, threshold", [(9, 0.3), (60, 2.0), (60, 9.0)])
+def test_spans_without_overlaps(n_rows, threshold):
     """Greedy by score, as written down: the best first, then whatever touches none of them."""
     torch.manual_seed(5)
     for _ in range(10):
-        logits = torch.randn(9, 4, N_LABELS)
-        logits[torch.arange(9).unsqueeze(1) + torch.arange(4) >= 9] = NO_SPAN
-        found = candidate_spans(logits, threshold=0.3, one_label=True)
+        logits = torch.randn(n_rows, 4, N_LABELS)
+        logits[torch.arange(n_rows).unsqueeze(1) + torch.arange(4) >= n_rows] = NO_SPAN
+        found = candidate_spans(logits, threshold=threshold, one_label=True)
         cells = [
             (float(logits[i, o].max()), i, i + o, int(logits[i, o].argmax()))
-            for i, o in itertools.product(range(9), range(4))
-            if logits[i, o].max() > 0.3
+            for i, o in itertools.product(range(n_rows), range(4))
+            if logits[i, o].max() > threshold
         ]
         wanted = []
         for _score, first, last, label in sorted(cells, reverse=True):
             if all(last < a or first > z for a, z, _ in wanted):
                 wanted.append((first, last, label))
-        kept = without_overlaps(found, 9)
+        kept = without_overlaps(found, n_rows)
         triples = zip(kept.first.tolist(), kept.last.tolist(), kept.label.tolist(), strict=True)
         assert list(triples) == sorted(wanted)
-        every = candidate_spans(logits, threshold=0.3, one_label=False)
-        assert len(every.first) == int((logits > 0.3).sum())
+        every = candidate_spans(logits, threshold=threshold, one_label=False)
+        assert len(every.first) == int((logits > threshold).sum())
 
 
 # Tags --------------------------------------------------------------------------------------------

@@ -1,0 +1,147 @@
+"""The sides of the speed of inference: pipelines from text to entities, and plain encoders.
+
+    ours                    encoder and entity head of this package, in each precision
+    peer                    spacy-transformers and spaCy's `ner`, with their defaults
+    transformers            a plain loop, padded batches of 32: token states and nothing else
+    sentence-transformers   the same by its `encode`, which sorts by length
+
+The last two read no more than 512 pieces of a text, align nothing and find nothing.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+from spacy.util import fix_random_seed
+
+from . import recipes, texts
+from .peak import forward_flops
+from .raw_loops import LOOPS
+
+PIPELINES = ("ours", "peer")
+LABELS = ("PERSON", "ORG", "GPE", "DATE")
+ENCODER = "transformer"  # the encoder component's name on both sides
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is timed.
+
+    name (str): "ours", "peer" or a key of `raw_loops.LOOPS`.
+    precision (str): Of the encoder's arithmetic; below "fp32" for ours only.
+    windows (tuple | None): Pieces in a window of ours and from one to the next; None: the default.
+    """
+
+    name: str
+    precision: str = "fp32"
+    windows: tuple[int, int] | None = None
+
+
+def pipeline(side: Side, weights: Path, *, seed: int) -> Language:
+    """Build encoder and entity head; the head's weights are random, the encoder's are given.
+
+    side (Side): Of `PIPELINES`.
+    weights (Path): Folder of the pretrained weights.
+    seed (int): Seeds the head.
+    RETURNS (Language): A pipeline ready to run.
+    """
+    fix_random_seed(seed)
+    recipe = recipes.build(side.name, "ner", learn_rate=1e-4, updates=1)
+    if side.name == "ours":
+        components = deepcopy(recipe.components)
+        components[ENCODER]["model"]["precision"] = side.precision
+        if side.windows is not None:
+            window, stride = side.windows
+            components[ENCODER]["model"].update(window=window, stride=stride)
+        recipe = replace(recipe, components=components)
+    nlp = recipe.pipeline(weights)
+    doc = Doc(nlp.vocab, words=["Ada", "sold", "Acme", "to", "Rome", "on", "Monday"])
+    doc.set_ents([Span(doc, 2 * i, 2 * i + 1, label=label) for i, label in enumerate(LABELS)])
+    # The head learns its labels from this doc, and nothing else.
+    nlp.initialize(lambda: [Example(Doc(nlp.vocab, words=[t.text for t in doc]), doc)])
+    return nlp
+
+
+class Reader:
+    """Reads the same texts again and again, in a process of its own (`workers`).
+
+    side (Side): What reads.
+    weights (Path): Folder of the pretrained weights.
+    kind (str): The kind of texts, one of `texts.KINDS`.
+    n_words (int): The least number of words.
+    threads (int): torch threads.
+    seed (int): Seeds texts and head.
+    """
+
+    def __init__(
+        self, side: Side, weights: Path, *, kind: str, n_words: int, threads: int, seed: int
+    ) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
+        self.docs = texts.generate(kind, n_words=n_words, seed=seed)
+        self.encoder_s = 0.0
+        self.flops: float | None = None
+        if side.name in LOOPS:
+            self.read: Callable[[Sequence[str]], None] = LOOPS[side.name](weights)
+            return
+        nlp = pipeline(side, weights, seed=seed)
+        self.read = lambda docs: _exhaust(nlp, docs)
+        if side.name == "ours":
+            self.flops = _flops_of(nlp, self.docs)
+            self._time_encoder(nlp.get_pipe(ENCODER))
+
+    def _time_encoder(self, component: Any) -> None:
+        predict = component.predict
+
+        def timed(docs: Any) -> Any:
+            started = time.process_time()
+            rows = predict(docs)
+            self.encoder_s += time.process_time() - started
+            return rows
+
+        component.predict = timed
+
+    def __call__(self, n: int) -> dict[str, Any]:
+        """RETURNS (dict): `encoder_s`: CPU seconds of our encoder component, from docs to rows;
+        `flops` that its blocks need for the texts, None for other sides; `memory_mb`: the most that
+        the process has had."""
+        self.encoder_s = 0.0
+        for _ in range(n):
+            self.read(self.docs)
+        flops = None if self.flops is None else n * self.flops
+        return {"encoder_s": self.encoder_s, "flops": flops, "memory_mb": peak_memory_mb()}
+
+
+def peak_memory_mb() -> float:
+    """RETURNS (float): Largest resident size that this process has had, in 2**20 bytes."""
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _exhaust(nlp: Language, docs: Sequence[str]) -> None:
+    for _ in nlp.pipe(docs):
+        pass
+
+
+def _flops_of(nlp: Language, docs: Sequence[str]) -> float:
+    """Operations that the blocks of our encoder need for all windows of these texts."""
+    from ..layers.doc_batch import prepare
+    from ..layers.encoder import shim_of, window_of
+
+    model: Any = nlp.get_pipe(ENCODER).model  # type: ignore[attr-defined]
+    window, shim = window_of(model), shim_of(model)
+    stride = min(model.attrs["stride"], window)
+    made = [nlp.make_doc(text) for text in docs]
+    batch = prepare(made, shim.built_tokenizer, window=window, stride=stride)
+    return forward_flops(shim.encoder.config, batch.sequence_lengths)
