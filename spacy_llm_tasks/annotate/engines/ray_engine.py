@@ -91,7 +91,8 @@ class RayEngine:
         return 0  # actors tell of a shard when it is done
 
     def memory(self) -> list[int | None]:
-        return [*self._memory.values()][-self._workers :]
+        found: list[int | None] = [*self._memory.values()]
+        return found[-self._workers :]
 
     def _follow(
         self, work: Work, settings: ShardSettings, lease: Path, stop: Callable[[], bool]
