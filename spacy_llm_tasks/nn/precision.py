@@ -88,7 +88,7 @@ class _Bf16:
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         rounded = weight.to(torch.bfloat16)
         self.packed = kernels.prepack(rounded)
-        self.weight = rounded if self.packed is None else None
+        self.weight: Any = rounded if self.packed is None else None
         self.bias = None if bias is None else bias.to(torch.bfloat16)
 
     def __call__(self, x: Tensor, *, gelu: bool = False, narrow: bool = False) -> Tensor:
