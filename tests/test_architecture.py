@@ -46,6 +46,8 @@ EVERYWHERE = {"hints"}
 ROOT_MODULES = {"errors", "files", "interrupts", "randomness", "streams"}
 MAY_IMPORT_TRANSFORMERS = {"layers/trf_data.py"}
 NO_TASK = {
+    "drop_tensors",
+    "precisions",
     "groups",
     "init_tok2vec",
     "hooks",

@@ -8,12 +8,14 @@ Reading order, from a row of numbers to a model:
     kernels            the matrix product, by the fastest exact implementation on this machine
     precision          the same product in bfloat16 and 8-bit integers, for prediction
     linear             a linear layer on those kernels
+    reduced            layers that keep their weights in fewer bits, and no others
     norms              layer and root-mean-square normalisation
     initial            the weights before training
     embeddings         piece ids -> vectors
     rotation           queries and keys turned by the angles of their positions
     positions          learned, sinusoidal, rotary and linear-bias positions
     softmax_attention  queries, keys, values -> what each query gathers
+    varlen_attention   the same by a GPU's kernels, for packed rows as they are
     cache              keys and values of pieces already read, for writing piece after piece
     attention          multi-head scaled dot-product attention on packed rows
     crossing           which rows of another batch a sequence may look at
