@@ -116,7 +116,7 @@ def dataset_of(
     dataset = dataset.map_batches(
         ShardActor,
         fn_constructor_args=(settings,),
-        batch_size=None,
+        batch_size=1,
         batch_format="pandas",
         compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=SHARDS_OF_AN_ACTOR),
         num_cpus=settings.made_of.annotator.threads,

@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -16,8 +17,8 @@ from typing import Any
 from ...errors import Errors
 from ..shards import Cut
 
-# The first that asks for a token where it is told to.
-OLDEST = (2, 52)
+# Since 2.52 Ray asks for a token where it is told to; the first that also works with pandas 3.
+OLDEST = (2, 55)
 ADDRESS = "address"
 EVERYWHERE = {"RAY_USAGE_STATS_ENABLED": "0"}
 # For a Ray of our own. What the user has set counts.
@@ -35,9 +36,11 @@ OURS = {
 SHARDS_OF_AN_ACTOR = 2
 BYTES_OF_A_CHARACTER = 4
 LEAST_BYTES_AHEAD = 64 * 2**20
+SECONDS_TO_CONNECT = 10.0
 LEVELS = {
     "ray.data": logging.WARNING,
     "ray.data._internal.progress": logging.ERROR,  # that it has been switched off
+    "ray.data._internal.execution.resource_manager": logging.ERROR,  # that it is kept small
 }
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
@@ -83,6 +86,8 @@ def ray_session(
                 "object_store_memory": object_store,
                 **({} if gpus else {"num_gpus": 0}),
             }
+        else:
+            _require_somebody(address)
         with _signals_kept():
             try:
                 ray.init(**options, logging_level=logging.WARNING)
@@ -118,6 +123,17 @@ def require_ray() -> None:
     if found == "none" or tuple(int(part) for part in found.split(".")[:2]) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise ImportError(Errors.E870.format(oldest=oldest, found=found))
+
+
+def _require_somebody(address: str) -> None:
+    """Where nobody listens, Ray would end the whole process after a while."""
+    host, is_there, port = address.rpartition(":")
+    if not is_there:
+        return  # "auto", which Ray looks up itself
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_CONNECT).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise ValueError(Errors.E876.format(address=address, problem=error)) from error
 
 
 def _listens_everywhere() -> bool:

@@ -16,13 +16,13 @@ def test_a_missing_or_old_ray_is_told(monkeypatch):
 
     for version, found in (
         (missing, "none"),
-        (lambda name: "2.51.1", "2.51.1"),
+        (lambda name: "2.54.1", "2.54.1"),
         (lambda name: "1.99.0", "1.99.0"),
     ):
         monkeypatch.setattr(ray_session, "version", version)
-        with pytest.raises(ImportError, match=rf"E870.*2\.52.*{found}.*spacy-llm-tasks\[ray\]"):
+        with pytest.raises(ImportError, match=rf"E870.*2\.55.*{found}.*spacy-llm-tasks\[ray\]"):
             require_ray()
-    for good in ("2.52.0", "2.60.0rc1", "3.0.0"):
+    for good in ("2.55.0", "2.60.0rc1", "3.0.0"):
         monkeypatch.setattr(ray_session, "version", lambda name, good=good: good)
         require_ray()
 
