@@ -8,6 +8,7 @@ shard_file, worker        what a worker process does
 entry_maker, index_file   what a shard has for the search index, on its way there
 index_builder             the search index, made while the run goes on
 crew, dispatch, suspects  what the run does with its workers, and with documents that kill them
+engines                   where the workers are: processes of this machine, or actors of Ray
 manifest, journal, lock   what is noted in the folder, so that a run goes on after anything
 run                       all of it together
 """

@@ -50,6 +50,9 @@ def test_standard_input_to_json_lines(run):
         (["--seconds", "0"], "E806"),
         (["--encoding-errors", "loud"], "E806"),
         (["--stdin-format", "parquet"], "E806"),
+        (["--engine", "spark"], "E806"),
+        (["--ray-address", "auto"], "E871"),
+        (["--engine", "ray", "--ray-address", "ray://host:10001"], "E872"),
     ],
 )
 def test_bad_options_are_one_message(run, arguments, code):

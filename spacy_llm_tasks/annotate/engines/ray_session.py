@@ -53,15 +53,15 @@ def ray_session(
 
     A Ray that the program is connected to already is used as it is, and left as it is.
 
-    address (str | None): A cluster, "host:port" or "auto". None: a new one on this machine: it
-        listens on the loopback
-        interface only, asks for a token that nobody else has, has no dashboard and sends no usage
-        statistics. It ends with the session, or with the process if that is killed.
+    address (str | None): A cluster, "host:port" or "auto". None: a new one on this machine, which
+        listens on the loopback interface only, asks for a token that nobody else has, has no
+        dashboard and sends no usage statistics. It ends with the session, or with the process if
+        that is killed.
     cpus (int): Cores that a new one counts with.
     gpus (float): GPUs that a run needs together; 0 if none.
     object_store (int): Bytes that a new one has for what is on its way.
-    RAISES (ValueError): If there is no cluster of that address, a new one would be
-        open to the network, or there are not enough GPUs.
+    RAISES (ValueError): If there is no cluster of that address, a new one would be open to the
+        network, or there are not enough GPUs.
     """
     imported_before = "ray" in sys.modules
     defaults = OURS if address is None else EVERYWHERE
