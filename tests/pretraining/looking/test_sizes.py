@@ -132,13 +132,19 @@ def test_bytes_are_those_of_the_weights_in_use(kind):
 
 
 def _bf16_bytes(packed):
-    return sum(t.nbytes for t in (packed.weight, packed.bias) if t is not None)
+    weight = packed.weight if packed.packed is None else packed.packed
+    assert weight.dtype == torch.bfloat16
+    return 2 * weight.numel() + (0 if packed.bias is None else packed.bias.nbytes)
 
 
 def _int8_bytes(packed):
-    weight, bias = torch.ops.quantized.linear_unpack(packed.packed)
-    scales = 4 * len(weight)
-    return weight.int_repr().nbytes + scales + (0 if bias is None else bias.nbytes)
+    if hasattr(packed, "scales"):
+        assert packed.packed.dtype == torch.int8
+        n_weights, scales, bias = packed.packed.numel(), packed.scales.nbytes, packed.bias
+    else:  # a processor without VNNI
+        weight, bias = torch.ops.quantized.linear_unpack(packed.packed)
+        n_weights, scales = weight.numel(), 4 * len(weight)
+    return n_weights + scales + (0 if bias is None else bias.nbytes)
 
 
 def test_nothing_is_allocated():
