@@ -7,12 +7,12 @@ workers or how progress is shown, is not in it and may change from one run to th
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ..errors import Errors
 from ..files import files_under, write_json
+from ..packages import installed
 from ..weights.checksum import sha256_of
 from .input_files import InputFile
 
@@ -38,7 +38,7 @@ def describe(
         "pipeline": {name: digest for name, digest in _checksums(pipeline)},
         "inputs": {file.name: sha256_of(Path(file.path)) for file in files},
         "settings": dict(settings),
-        "packages": _versions(),
+        "packages": installed(PACKAGES),
     }
     # Through JSON, because it is compared with one that was read from a file.
     return dict(json.loads(json.dumps(found)))
@@ -121,13 +121,3 @@ def combined(checksums: Mapping[str, str]) -> str:
     """RETURNS (str): One sha256 for a section of checksums."""
     listing = "".join(f"{name} {digest}\n" for name, digest in sorted(checksums.items()))
     return hashlib.sha256(listing.encode("utf8")).hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

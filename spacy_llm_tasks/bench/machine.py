@@ -3,9 +3,10 @@
 import os
 import platform
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from ..packages import installed
 
 PACKAGES = (
     "spacy-llm-tasks",
@@ -21,13 +22,7 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """RETURNS (dict[str, str]): Versions of Python and of the installed packages that matter."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version(), **installed(PACKAGES)}
 
 
 def machine(*, gpu_id: int = -1) -> dict[str, Any]:

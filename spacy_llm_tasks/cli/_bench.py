@@ -31,7 +31,6 @@ Weights = Annotated[
 ]
 Sides = Annotated[str, typer.Option(help="Which sides to run: 'ours', 'peer' or both.")]
 Threads = Annotated[int, typer.Option(min=1, help="torch threads.")]
-GpuId = Annotated[int, typer.Option("--gpu-id", "-g", help="GPU to use; -1: the CPU.")]
 
 
 def names(option: str, name: str) -> list[str]:

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from . import bench_annotate, bench_costs, bench_pretraining
-from ._bench import Format, GpuId, Kind, Sides, Threads, Weights, names, numbers
+from ._bench import Format, Kind, Sides, Threads, Weights, names, numbers
+from ._config import GpuOption
 from ._run import friendly
 
 app = typer.Typer(
@@ -53,7 +54,7 @@ def accuracy(
         Path, typer.Option(help="Folder of the result files, one JSON a run.")
     ] = Path("benchmarks/results/accuracy"),
     threads: Threads = 1,
-    gpu_id: GpuId = -1,
+    gpu_id: GpuOption = -1,
     show: Annotated[
         bool, typer.Option("--show", help="Print the table of what is there; train nothing.")
     ] = False,

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from ..errors import Errors
-from ._bench import Format, GpuId, Threads, names, numbers, say
+from ._bench import Format, Threads, names, numbers, say
+from ._config import GpuOption
 from ._run import friendly
 
 
@@ -175,7 +176,7 @@ def pretraining_gain(
         Format.table
     ),
     threads: Threads = 1,
-    gpu_id: GpuId = -1,
+    gpu_id: GpuOption = -1,
     show: Annotated[
         bool, typer.Option("--show", help="Print the table of what is there; train nothing.")
     ] = False,

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from thinc.api import Config
 
 from ..errors import Errors, Warnings
 from ..files import files_under
+from ..packages import installed
 from ..weights.checksum import sha256_of
 
 # What the run shows of itself may change, what it computes may not.
@@ -54,7 +54,7 @@ def describe(config: Config) -> dict[str, Any]:
     description = {
         "config": flat,
         "data": fingerprint(config),
-        "machine": {"threads": torch.get_num_threads(), **_versions()},
+        "machine": {"threads": torch.get_num_threads(), **installed(PACKAGES)},
     }
     # Through JSON, because it is compared with one that was read from a file.
     return json.loads(json.dumps(description, default=str))
@@ -101,13 +101,3 @@ def _hash(path: Path) -> str:
     names = ((p.relative_to(path).as_posix(), p) for p in files_under(path))
     listing = "".join(f"{name} {sha256_of(p)}\n" for name, p in names)
     return hashlib.sha256(listing.encode("utf8")).hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
