@@ -1,6 +1,6 @@
 """Torch modules inside thinc models: no pickle, learning-rate groups, dropout at run time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -141,9 +141,30 @@ class TorchShim(PyTorchShim):
         }
 
     @contextmanager
-    def use_params(self, params: dict):
-        """Averaged parameters never reach torch modules: configs keep `use_averages` off."""
-        yield
+    def use_params(self, params: dict[tuple[int, str], Any]) -> Iterator[None]:
+        """Put other arrays in the place of parameters for a while: an optimizer's averages, which
+        spaCy evaluates and saves.
+
+        params (dict): Arrays by the id of a shim and the name of a parameter; others are left.
+        """
+        named = {} if self._model is None else dict(self._model.named_parameters())
+        swapped = {name: p.data for name, p in named.items() if (self.id, name) in params}
+        if not swapped:
+            yield
+            return
+        for name, own in swapped.items():
+            other = xp2torch(params[self.id, name], device=own.device)
+            named[name].data = other.to(own.dtype)
+        self._weights_changed()
+        try:
+            yield
+        finally:
+            for name, own in swapped.items():
+                named[name].data = own
+            self._weights_changed()
+
+    def _weights_changed(self) -> None:
+        """Called when the module has other weights than before, or has them elsewhere."""
 
     def to_device(self, device_type: str, device_id: int) -> None:
         if self._model is not None:

@@ -47,13 +47,16 @@ class AdamW(Optimizer):
 
     clip_norm (float): Largest global norm of the gradients of one torch module. The shim that owns
         the module reads it and clips, because a single call here sees a single parameter.
+    average_decay (float): Share of a moving average of the weights that every step keeps; 0 for no
+        averages. spaCy's training loop puts them in the place of the weights to evaluate and save.
     """
 
     clip_norm: float
     encoder_scale: float
     layer_decay: float
+    average_decay: float
 
-    __slots__ = ["clip_norm", "encoder_scale", "layer_decay"]
+    __slots__ = ["average_decay", "clip_norm", "encoder_scale", "layer_decay"]
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class AdamW(Optimizer):
         eps: FloatOrSeq,
         clip_norm: float,
         grad_clip: FloatOrSeq,
+        average_decay: float,
     ) -> None:
         super().__init__(
             learn_rate,
@@ -75,12 +79,13 @@ class AdamW(Optimizer):
             beta2=beta2,
             eps=eps,
             grad_clip=grad_clip,
-            use_averages=False,
+            use_averages=average_decay > 0.0,
             L2_is_weight_decay=True,
         )
         self.clip_norm = clip_norm
         self.encoder_scale = encoder_scale
         self.layer_decay = layer_decay
+        self.average_decay = average_decay
 
     def options_for(
         self, *, role: str, name: str, ndim: int, layer: int | None, depth: int | None
@@ -183,7 +188,22 @@ class AdamW(Optimizer):
             if flat.data_ptr() != step.weights.data_ptr():
                 step.weights.copy_(flat.view(step.weights.shape))
                 moved = True
+        self._average(steps)
         return moved
+
+    def _average(self, steps: Sequence[Step]) -> None:
+        """Move the averages towards the weights; the first steps, too, weigh what they would after
+        many (Adam's correction: a sum of weights that is divided by what it has of 1 so far)."""
+        if self.averages is None:
+            return
+        for step in steps:
+            if step.key not in self.averages:
+                self.averages[step.key] = torch2xp(
+                    torch.zeros_like(step.weights, dtype=torch.float32)
+                )
+            past = self.average_decay ** self.nr_update[step.key]
+            moved = (1 - self.average_decay) / (1 - past)
+            xp2torch(self.averages[step.key]).lerp_(step.weights.to(torch.float32), moved)
 
 
 def is_decayed(name: str, ndim: int) -> bool:
@@ -207,8 +227,9 @@ def make_adamw(
     eps: FloatOrSeq = 1e-8,
     clip_norm: float = 1.0,
     grad_clip: FloatOrSeq = 1.0,
+    average_decay: float = 0.0,
 ) -> AdamW:
-    """Registered as `spacy_llm_tasks.AdamW.v1`. There are no averages: they never reach torch.
+    """Registered as `spacy_llm_tasks.AdamW.v1`.
 
     learn_rate (float or schedule): Step size of the heads.
     encoder_scale (float): The encoder's learning rate is `learn_rate * encoder_scale`.
@@ -220,12 +241,15 @@ def make_adamw(
     eps (float or schedule): Added to the root of the latter.
     clip_norm (float): Largest global gradient norm of one torch module, 0 for no clipping.
     grad_clip (float or schedule): Largest gradient norm of one parameter of a stock thinc layer.
+    average_decay (float): Evaluate and save a moving average of the weights, of which every step
+        keeps this share (0.995 remembers some 200 steps); 0.0 for the weights themselves.
     RETURNS (AdamW): The optimizer.
     RAISES (ValueError): If a number lies outside its range.
     """
     for name, value, low, high in (
         ("encoder_scale", encoder_scale, 0.0, float("inf")),
         ("layer_decay", layer_decay, 0.0, 1.0),
+        ("average_decay", average_decay, 0.0, 1.0),
         ("clip_norm", clip_norm, 0.0, float("inf")),
         ("learn_rate", learn_rate, 0.0, float("inf")),
         ("weight_decay", weight_decay, 0.0, float("inf")),
@@ -242,6 +266,7 @@ def make_adamw(
         eps=eps,
         clip_norm=clip_norm,
         grad_clip=grad_clip,
+        average_decay=average_decay,
     )
 
 

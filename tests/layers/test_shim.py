@@ -96,6 +96,20 @@ def test_thincs_own_optimizer():
     assert not torch.equal(shim.module.first.weight, before)
 
 
+def test_other_parameters_for_a_while():
+    shim = make_shim()
+    own = {n: p.data for n, p in shim.module.named_parameters()}
+    other = {(shim.id, "first.weight"): np.full((3, 3), 7, "float32"), (-1, "second.weight"): None}
+    with pytest.raises(KeyboardInterrupt), shim.use_params(other):
+        assert (shim.module.first.weight == 7).all()
+        assert torch.equal(shim.module.second.weight, own["second.weight"])
+        raise KeyboardInterrupt
+    for name, parameter in shim.module.named_parameters():
+        assert parameter.data_ptr() == own[name].data_ptr(), name
+    with TorchShim(Layered, role="head").use_params(other):  # not built
+        pass
+
+
 def test_bytes_without_pickle():
     shim = make_shim()
     data = shim.to_bytes()

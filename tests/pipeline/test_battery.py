@@ -16,6 +16,8 @@ from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from spacy.util import load_model_from_config
 
+from spacy_llm_tasks.training.optimizer import make_adamw
+
 from . import toys
 from .battery import Case, Recorder, cases, pooling_cases, same, stock_config
 
@@ -110,6 +112,20 @@ def test_training_changes_later_predictions(case, trained):
     assert not same(before, after)
     fresh = load_model_from_config(nlp.config).from_bytes(nlp.to_bytes())
     assert predictions(fresh) == after
+
+
+@every_case
+def test_averages_of_the_weights(case, trained):
+    nlp, optimizer = copy.deepcopy(trained(case)), make_adamw(0.01, average_decay=0.9)
+    for _ in range(3):
+        nlp.update(toys.examples(nlp), sgd=optimizer)
+    own, weights = predictions(nlp), nlp.to_bytes()
+    with nlp.use_params(optimizer.averages):
+        averaged, saved = predictions(nlp), nlp.to_bytes()
+    assert not same(averaged, own)
+    assert predictions(nlp) == own
+    assert nlp.to_bytes() == weights
+    assert predictions(load_model_from_config(nlp.config).from_bytes(saved)) == averaged
 
 
 @every_case

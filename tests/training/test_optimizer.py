@@ -103,7 +103,35 @@ def test_trains_a_thinc_model():
     assert losses[-1] < 0.05 * losses[0]
 
 
-@pytest.mark.parametrize("setting", [{"layer_decay": 1.5}, {"clip_norm": -1.0}])
+def test_averages():
+    optimizer = make_adamw(0.1, average_decay=0.4)
+    weights, seen = np.zeros((2, 3), dtype="float32"), []
+    for step in range(6):
+        optimizer((1, "W"), weights, np.full((2, 3), 1 + step, "float32"), decay=False)
+        seen.append(weights.copy())
+    shares = 0.4 ** np.arange(6)[::-1]
+    expected = np.einsum("s,sij->ij", shares / shares.sum(), np.stack(seen))
+    np.testing.assert_allclose(optimizer.averages[1, "W"], expected, rtol=1e-6)
+    assert not np.allclose(expected, weights)
+
+
+def test_averages_of_stock_layers_can_be_used():
+    model = chain(Linear(4, 3), Linear(1, 4)).initialize()
+    X = np.ones((5, 3), dtype="float32")
+    optimizer = make_adamw(0.05, average_decay=0.9)
+    for _ in range(3):
+        guess, backprop = model.begin_update(X)
+        backprop(guess - 1)
+        model.finish_update(optimizer)
+    own = model.predict(X)
+    with model.use_params(optimizer.averages):
+        assert not np.allclose(model.predict(X), own)
+    np.testing.assert_array_equal(model.predict(X), own)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"layer_decay": 1.5}, {"clip_norm": -1.0}, {"average_decay": 1.5}]
+)
 def test_settings_out_of_range_are_named(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):
         make_adamw(0.1, **setting)

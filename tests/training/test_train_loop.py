@@ -33,6 +33,10 @@ VARIANTS = {
         ),
         {},
     ),
+    "our averages": (
+        CONFIG.replace("weight_decay = 0.01", "weight_decay = 0.01\naverage_decay = 0.9"),
+        {},
+    ),
     "two epochs": (CONFIG, {"training.max_epochs": 2, "training.max_steps": 0}),
     "patience": (CONFIG, {"training.patience": 2, "training.eval_frequency": 1}),
     "stream": (STREAM, {"training.max_epochs": -1}),
