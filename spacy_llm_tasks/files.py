@@ -1,5 +1,6 @@
 """Folders and files that are either whole or not there."""
 
+import errno
 import json
 import os
 import shutil
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 PART = ".part-"
+# Error numbers of a disk, a quota or a file system that takes no more.
+NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 
 
 @contextmanager
@@ -34,6 +37,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         clean_parts(path.parent, path.name)
         raise
+
+
+def is_full(error: BaseException) -> bool:
+    """RETURNS (bool): Whether the disk, or what one may use of it, was at its end."""
+    return isinstance(error, OSError) and error.errno in NO_SPACE
 
 
 def clean_parts(folder: Path, name: str = "*") -> None:

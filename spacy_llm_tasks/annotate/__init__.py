@@ -1,16 +1,13 @@
 """A pipeline over a corpus of any size: in shards, by many processes, each row exactly once.
 
-rows, inputs, readers     what goes in, whatever the files are
-outputs, schema, writers  what comes out
-shards                    the corpus in pieces, of which each becomes a file
-annotator                 a batch of rows -> annotated rows, in a worker wherever it runs
-shard_file, worker        what a worker process does
-entry_maker, index_file   what a shard has for the search index, on its way there
-index_builder             the search index, made while the run goes on
-crew, dispatch, suspects  what the run does with its workers, and with documents that kill them
-engines                   where the workers are: processes of this machine, or actors of Ray
-manifest, journal, lock   what is noted in the folder, so that a run goes on after anything
-run                       all of it together
+reading    what goes in, whatever the files are, cut into shards
+annotator  a batch of rows -> annotated rows, in a worker wherever it runs
+writing    what comes out
+indexing   the search index, made while the run goes on
+running    workers and what they are told, and what is noted so that a run goes on after anything
+engines    where the workers are: processes of this machine, or actors of Ray
+settings   what a user may ask for
+run        all of it together
 """
 
 from typing import TYPE_CHECKING, Any

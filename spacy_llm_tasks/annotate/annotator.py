@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Errors
-from .faults import Fault
-from .rows import Row
+from .reading.rows import Row
+from .writing.faults import Fault
 
 if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc
 
     from ..pipeline.asking import QaPipe
-    from .entry_maker import EntryMaker
-    from .index_file import IndexEntries, Origin
+    from .indexing.entry_maker import EntryMaker
+    from .indexing.index_file import IndexEntries, Origin
 
 # Strings that a vocabulary may gain before it starts to forget those of each batch. The frequent
 # words are among the first; forgetting them with every batch would make tokenizing slower by half.
@@ -116,7 +116,7 @@ class Annotator:
         if self._nlp is None:
             self._nlp = self._load()
             if self.settings.index is not None:
-                from .entry_maker import EntryMaker
+                from .indexing.entry_maker import EntryMaker
 
                 self._entry_maker = EntryMaker(self._nlp, self.settings.index)
             self._n_strings = len(self._nlp.vocab.strings)
@@ -217,7 +217,7 @@ class Annotator:
         return [list(zip(questions, answers, strict=True)) for answers in found]
 
     def _record(self, row: Row, doc: "Doc", answers: Any, seconds: float) -> Annotated:
-        from .outputs import row_of
+        from .writing.outputs import row_of
 
         try:
             record = row_of(doc, row, parts=self.settings.parts, answers=answers)

@@ -11,28 +11,28 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import Errors
-from ..files import PART, clean_parts, sync
+from ..files import PART, clean_parts, is_full, sync
 from ..streams import STDIN
 from .annotator import AnnotatorSettings
-from .columns import columns_of
-from .crew import default_threads
 from .engines.engine import Engine, EngineSettings, Work, make_engine, reader_of
 from .engines.ray_session import require_ray
-from .id_register import IdRegister
-from .index_builder import FOLDER as INDEX
-from .index_builder import IndexBuilder
-from .inputs import InputFile, check_inputs, find_inputs
-from .journal import Done, Journal
-from .lock import FolderLock
-from .manifest import FILE as MANIFEST
-from .manifest import describe, read_manifest, require_same, write_manifest
-from .pipelines import find_pipeline, kernel_for, require_embeddings
-from .progress import Meter, Progress
+from .indexing.index_builder import FOLDER as INDEX
+from .indexing.index_builder import IndexBuilder
+from .reading.columns import columns_of
+from .reading.id_register import IdRegister
+from .reading.inputs import InputFile, check_inputs, find_inputs
+from .reading.survey import survey, surveyed
+from .running.crew import default_threads
+from .running.journal import Done, Journal
+from .running.lock import FolderLock
+from .running.manifest import FILE as MANIFEST
+from .running.manifest import describe, read_manifest, require_same, write_manifest
+from .running.pipelines import find_pipeline, kernel_for, require_embeddings
+from .running.progress import Meter, Progress
+from .running.shard_file import OutputSettings
+from .running.summary import Summary, conclude
+from .running.worker import WorkerSettings
 from .settings import Settings
-from .shard_file import OutputSettings
-from .summary import Summary, conclude
-from .survey import survey, surveyed
-from .worker import NO_SPACE, WorkerSettings
 
 # What a run needs for itself. Programs that read whole folders pass by names with a dot.
 OWN_FOLDER = ".run"
@@ -297,7 +297,7 @@ def _spool(stream: BinaryIO, path: Path) -> None:
         os.replace(part, path)
     except BaseException as error:
         part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in NO_SPACE:
+        if is_full(error):
             raise OSError(Errors.E843.format(problem=error)) from error
         raise
 

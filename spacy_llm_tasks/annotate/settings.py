@@ -9,9 +9,9 @@ from ..errors import Errors
 from ..search.entries import check_unit
 from ..search.quantize import form_of
 from ..weights.checksum import sha256_of
-from .outputs import DEFAULT_PARTS, FORMATS, check_parts
-from .read_settings import ReadSettings
-from .shards import Cut
+from .reading.read_settings import ReadSettings
+from .reading.shards import Cut
+from .writing.outputs import DEFAULT_PARTS, FORMATS, check_parts
 
 
 @dataclass(frozen=True, kw_only=True)

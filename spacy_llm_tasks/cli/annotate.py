@@ -13,8 +13,8 @@ from ._run import friendly
 from .search import Precision, Unit
 
 if TYPE_CHECKING:
-    from ..annotate.progress import Progress
-    from ..annotate.summary import Summary
+    from ..annotate.running.progress import Progress
+    from ..annotate.running.summary import Summary
 
 SECONDS_BETWEEN_LINES = 10.0
 

@@ -7,7 +7,7 @@ import spacy
 from spacy.tokens import SpanGroup
 
 from spacy_llm_tasks import annotations
-from spacy_llm_tasks.annotate.rows import Row
+from spacy_llm_tasks.annotate.reading.rows import Row
 from spacy_llm_tasks.pipeline.asking import Answer
 
 TEXT = "Ada met Bob in Rome. They left."

@@ -8,8 +8,8 @@ from spacy.tokens import Doc
 
 from spacy_llm_tasks.annotate import annotator as module
 from spacy_llm_tasks.annotate.annotator import Annotator, AnnotatorSettings
-from spacy_llm_tasks.annotate.outputs import DEFAULT_PARTS
-from spacy_llm_tasks.annotate.rows import Row
+from spacy_llm_tasks.annotate.reading.rows import Row
+from spacy_llm_tasks.annotate.writing.outputs import DEFAULT_PARTS
 
 TEXTS = ["Harbury is a town.", "Who knows Harbury?", "", "  ", "A bridge at Harbury fell."]
 
@@ -121,7 +121,7 @@ def test_annotations_that_cannot_be_written_are_a_fault(make, monkeypatch):
             raise ValueError("no such offsets")
         return {"id": row.id}
 
-    monkeypatch.setattr("spacy_llm_tasks.annotate.outputs.row_of", row_of)
+    monkeypatch.setattr("spacy_llm_tasks.annotate.writing.outputs.row_of", row_of)
     found = make()(rows())
     assert [one.row.id for one in found if one.fault] == ["d1"]
     assert found[1].fault.component == "output"

@@ -5,7 +5,7 @@ import pytest
 import spacy
 from typer.testing import CliRunner
 
-from spacy_llm_tasks.annotate.progress import Progress
+from spacy_llm_tasks.annotate.running.progress import Progress
 from spacy_llm_tasks.cli import annotate, app
 
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ...errors import Errors
-from ..id_register import IdRegister
-from ..inputs import InputFile, read_rows
-from ..journal import Done, Journal
-from ..read_settings import ReadSettings
-from ..rows import BadRow, Row
+from ..reading.id_register import IdRegister
+from ..reading.inputs import InputFile, read_rows
+from ..reading.read_settings import ReadSettings
+from ..reading.rows import BadRow, Row
+from ..reading.shards import Cut, ReadRows, Shard, shards_of
+from ..running.journal import Done, Journal
+from ..running.worker import WorkerSettings
 from ..settings import Settings
-from ..shards import Cut, ReadRows, Shard, shards_of
-from ..worker import WorkerSettings
 
 ENGINES = ("local", "ray")
 RAY_CLIENT = "ray://"

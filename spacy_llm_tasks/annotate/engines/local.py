@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from ..crew import Crew
-from ..dispatch import Dispatch
-from ..worker import WorkerSettings
+from ..running.crew import Crew
+from ..running.dispatch import Dispatch
+from ..running.worker import WorkerSettings
 from .engine import Work
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from ..annotator import Annotated, Annotator, AnnotatorSettings
-from ..rows import Row
-from ..shards import Cut
+from ..reading.rows import Row
+from ..reading.shards import Cut
 
 
 def annotate_partition(

@@ -19,11 +19,11 @@ from ray.data import ActorPoolStrategy, Dataset
 from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
-from ..id_register import IdRegister
-from ..inputs import InputFile
-from ..read_settings import ReadSettings
-from ..shards import Cut, Place, Shard, shards_of
-from ..worker import FAILED
+from ..reading.id_register import IdRegister
+from ..reading.inputs import InputFile
+from ..reading.read_settings import ReadSettings
+from ..reading.shards import Cut, Place, Shard, shards_of
+from ..running.worker import FAILED
 from .engine import reader_of
 from .ray_session import SHARDS_OF_AN_ACTOR, bytes_ahead
 from .shard_annotator import READ, Outcome, ShardAnnotator, ShardSettings

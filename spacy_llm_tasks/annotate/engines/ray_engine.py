@@ -31,9 +31,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import Errors
-from ..dispatch import SECONDS_BETWEEN_LOOKS, SECONDS_TO_STOP, note_done
-from ..journal import Done
-from ..worker import DONE, FAILED, FULL, WorkerSettings
+from ..running.dispatch import SECONDS_BETWEEN_LOOKS, SECONDS_TO_STOP, note_done
+from ..running.journal import Done
+from ..running.worker import DONE, FAILED, FULL, WorkerSettings
 from .engine import EngineSettings, Work
 from .ray_session import bytes_ahead, ray_session
 from .shard_annotator import READ, STOPPED, Outcome, ShardSettings, premises

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ...errors import Errors
-from ..shards import Cut
+from ..reading.shards import Cut
 
 # Since 2.52 Ray asks for a token where it is told to; the first that also works with pandas 3.
 OLDEST = (2, 55)

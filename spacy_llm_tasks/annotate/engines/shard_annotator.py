@@ -18,14 +18,15 @@ from types import ModuleType
 from typing import Any
 
 from ...errors import Errors
+from ...files import is_full
 from ...weights.checksum import sha256_of
 from ..annotator import AnnotatorSettings
-from ..crew import Crew
-from ..dispatch import Dispatch
-from ..journal import Done
-from ..manifest import changes_between, describe
-from ..shards import Shard
-from ..worker import DONE, FAILED, FULL, NO_SPACE, WorkerSettings
+from ..reading.shards import Shard
+from ..running.crew import Crew
+from ..running.dispatch import Dispatch
+from ..running.journal import Done
+from ..running.manifest import changes_between, describe
+from ..running.worker import DONE, FAILED, FULL, WorkerSettings
 
 # Kinds of outcomes beside those of a worker: the run is over, or the corpus is read to its end.
 STOPPED, READ = "stopped", "read"
@@ -161,7 +162,7 @@ def _count(path: Path) -> int:
             file.write(b".")
             return file.tell()
     except OSError as error:
-        if error.errno in NO_SPACE:
+        if is_full(error):
             raise OSError(Errors.E843.format(problem=error)) from error
         raise
 

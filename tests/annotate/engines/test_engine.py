@@ -4,10 +4,10 @@ from spacy_llm_tasks.annotate.annotator import AnnotatorSettings
 from spacy_llm_tasks.annotate.engines.engine import EngineSettings, make_engine
 from spacy_llm_tasks.annotate.engines.local import LocalEngine
 from spacy_llm_tasks.annotate.engines.ray_engine import RayEngine
+from spacy_llm_tasks.annotate.reading.shards import Cut
+from spacy_llm_tasks.annotate.running.shard_file import OutputSettings
+from spacy_llm_tasks.annotate.running.worker import WorkerSettings
 from spacy_llm_tasks.annotate.settings import Settings
-from spacy_llm_tasks.annotate.shard_file import OutputSettings
-from spacy_llm_tasks.annotate.shards import Cut
-from spacy_llm_tasks.annotate.worker import WorkerSettings
 
 
 @pytest.mark.parametrize(

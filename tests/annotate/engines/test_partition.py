@@ -9,8 +9,8 @@ import spacy
 from spacy_llm_tasks.annotate.annotator import Annotator, AnnotatorSettings
 from spacy_llm_tasks.annotate.engines import partition
 from spacy_llm_tasks.annotate.engines.partition import annotate_partition
-from spacy_llm_tasks.annotate.rows import Row
-from spacy_llm_tasks.annotate.shards import Cut, batches_of
+from spacy_llm_tasks.annotate.reading.rows import Row
+from spacy_llm_tasks.annotate.reading.shards import Cut, batches_of
 
 ROWS = [Row(f"d{i}", "Harbury has bridges. " * (1 + i % 5), {"n": i}) for i in range(25)]
 

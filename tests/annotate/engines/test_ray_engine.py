@@ -10,13 +10,13 @@ from spacy_llm_tasks.annotate.engines import ray_engine
 from spacy_llm_tasks.annotate.engines.engine import EngineSettings, Work
 from spacy_llm_tasks.annotate.engines.ray_engine import RayEngine
 from spacy_llm_tasks.annotate.engines.shard_annotator import READ, STOPPED, Outcome
-from spacy_llm_tasks.annotate.id_register import IdRegister
-from spacy_llm_tasks.annotate.inputs import InputFile
-from spacy_llm_tasks.annotate.journal import Done, Journal
-from spacy_llm_tasks.annotate.read_settings import ReadSettings
-from spacy_llm_tasks.annotate.shard_file import OutputSettings
-from spacy_llm_tasks.annotate.shards import Cut, Place
-from spacy_llm_tasks.annotate.worker import DONE, FAILED, FULL, WorkerSettings
+from spacy_llm_tasks.annotate.reading.id_register import IdRegister
+from spacy_llm_tasks.annotate.reading.inputs import InputFile
+from spacy_llm_tasks.annotate.reading.read_settings import ReadSettings
+from spacy_llm_tasks.annotate.reading.shards import Cut, Place
+from spacy_llm_tasks.annotate.running.journal import Done, Journal
+from spacy_llm_tasks.annotate.running.shard_file import OutputSettings
+from spacy_llm_tasks.annotate.running.worker import DONE, FAILED, FULL, WorkerSettings
 
 
 def done(number):

@@ -7,7 +7,7 @@ import pytest
 
 from spacy_llm_tasks.annotate.engines import ray_session
 from spacy_llm_tasks.annotate.engines.ray_session import bytes_ahead, require_ray
-from spacy_llm_tasks.annotate.shards import Cut
+from spacy_llm_tasks.annotate.reading.shards import Cut
 
 
 def test_a_missing_or_old_ray_is_told(monkeypatch):

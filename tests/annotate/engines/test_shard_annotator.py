@@ -10,7 +10,6 @@ import spacy
 from spacy.language import Language
 
 from spacy_llm_tasks.annotate.annotator import AnnotatorSettings
-from spacy_llm_tasks.annotate.columns import Columns
 from spacy_llm_tasks.annotate.engines import shard_annotator
 from spacy_llm_tasks.annotate.engines.shard_annotator import (
     MOST_TRIES,
@@ -19,11 +18,12 @@ from spacy_llm_tasks.annotate.engines.shard_annotator import (
     ShardSettings,
     premises,
 )
-from spacy_llm_tasks.annotate.journal import Done
-from spacy_llm_tasks.annotate.rows import BadRow, Row
-from spacy_llm_tasks.annotate.shard_file import OutputSettings
-from spacy_llm_tasks.annotate.shards import Cut, Place, Shard
-from spacy_llm_tasks.annotate.worker import DONE, FAILED, FULL, WorkerSettings
+from spacy_llm_tasks.annotate.reading.columns import Columns
+from spacy_llm_tasks.annotate.reading.rows import BadRow, Row
+from spacy_llm_tasks.annotate.reading.shards import Cut, Place, Shard
+from spacy_llm_tasks.annotate.running.journal import Done
+from spacy_llm_tasks.annotate.running.shard_file import OutputSettings
+from spacy_llm_tasks.annotate.running.worker import DONE, FAILED, FULL, WorkerSettings
 
 CODE = """
 import os, signal
