@@ -25,7 +25,8 @@ from torch import Tensor
 
 from ..errors import Errors
 from ..files import whole_folder
-from ..layers.encoder import EncoderShim, shim_of, window_of
+from ..layers.encoder import shim_of, window_of
+from ..layers.encoder_shim import EncoderShim
 from ..layers.onnx_encoder import GRAPH, OnnxShim, State
 from ..layers.task_head import shim_of as head_shim_of
 from ..pipeline.encoder import EncoderComponent

@@ -19,7 +19,8 @@ from torch import Tensor
 from ..errors import Errors
 from ..tokenization.sequences import Sequences, lay_out
 from .doc_encoder import DocEncoder, View
-from .encoder import N_SPECIAL, EncoderShim, shim_of, window_of
+from .encoder import N_SPECIAL, shim_of, window_of
+from .encoder_shim import EncoderShim
 from .joint import Joint, join
 from .listener import Listener
 from .lower_halves import LowerHalf

@@ -23,7 +23,8 @@ from ..tokenization.sequences import Sequences
 from .checks import at_least
 from .doc_batch import DocBatch
 from .doc_encoder import DocEncoder, View, read_view
-from .encoder import EncoderShim, build_transformer_v1
+from .encoder import build_transformer_v1
+from .encoder_shim import EncoderShim
 from .onnx_session import LAST, OnnxSession
 
 GRAPH = "graph"  # the only tensor of the module's state

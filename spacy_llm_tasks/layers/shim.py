@@ -86,6 +86,7 @@ class TorchShim(PyTorchShim):
         self.cfg = {"sizes": sizes}
         self._model = module.to(get_torch_default_device())
         guard_forks()
+        self._weights_changed()
         return self._model
 
     @contextmanager
@@ -129,6 +130,7 @@ class TorchShim(PyTorchShim):
                 parameter.data = xp2torch(stepped, device=parameter.device)
         for _, parameter in named:
             parameter.grad = None
+        self._weights_changed()
 
     def _group(self, name: str, parameter: Tensor) -> dict[str, Any]:
         layer_of = getattr(self._model, "layer_of", None)
@@ -169,6 +171,7 @@ class TorchShim(PyTorchShim):
     def to_device(self, device_type: str, device_id: int) -> None:
         if self._model is not None:
             self._model.to("cpu" if device_type == "cpu" else f"cuda:{device_id}")
+            self._weights_changed()
 
     def extra_state(self) -> dict[str, Any]:
         """What else belongs to the module and is saved with it (msgpack types only)."""

@@ -3,7 +3,7 @@
 from thinc.api import Model
 
 from ..errors import Errors
-from .encoder import EncoderShim
+from .encoder_shim import EncoderShim
 from .listener import Listener
 
 

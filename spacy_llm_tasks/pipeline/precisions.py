@@ -13,7 +13,7 @@ from spacy.language import Language
 from thinc.api import Model
 
 from ..errors import Errors
-from ..layers.encoder import EncoderShim
+from ..layers.encoder_shim import EncoderShim
 
 ARCHITECTURE = "spacy_llm_tasks.Transformer.v1"
 

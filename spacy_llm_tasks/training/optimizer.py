@@ -197,13 +197,12 @@ class AdamW(Optimizer):
         if self.averages is None:
             return
         for step in steps:
+            weights = step.weights.to(torch.float32)
             if step.key not in self.averages:
-                self.averages[step.key] = torch2xp(
-                    torch.zeros_like(step.weights, dtype=torch.float32)
-                )
+                self.averages[step.key] = cast(FloatsXd, torch2xp(torch.zeros_like(weights)))
             past = self.average_decay ** self.nr_update[step.key]
             moved = (1 - self.average_decay) / (1 - past)
-            xp2torch(self.averages[step.key]).lerp_(step.weights.to(torch.float32), moved)
+            xp2torch(self.averages[step.key]).lerp_(weights, moved)
 
 
 def is_decayed(name: str, ndim: int) -> bool:

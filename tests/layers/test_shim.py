@@ -10,7 +10,7 @@ from thinc.api import Adam
 from torch import nn
 
 from spacy_llm_tasks.layers import memory
-from spacy_llm_tasks.layers.encoder import EncoderShim
+from spacy_llm_tasks.layers.encoder_shim import EncoderShim
 from spacy_llm_tasks.layers.shim import TorchShim, load_state
 
 
