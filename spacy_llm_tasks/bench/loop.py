@@ -114,7 +114,8 @@ def run(
         if progress is not None:
             progress(step, bench_set.updates, losses.get(nlp.pipe_names[-1], 0.0))
     outcome.seconds.update(watch.read("train"))
-    outcome.scores.update(score(nlp, task.predictions(nlp, dev), bench_set))
+    with nlp.use_params(optimizer.averages):  # type: ignore[arg-type]  # as spaCy's own loop
+        outcome.scores.update(score(nlp, task.predictions(nlp, dev), bench_set))
     outcome.seconds.update(watch.read("eval"))
     return outcome
 

@@ -2,7 +2,9 @@
 
 Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization" (arXiv:1711.05101): the decay is
 taken off the weights directly and never enters the moments. Layer-wise learning rates follow Howard
-& Ruder 2018 (arXiv:1801.06146): the lower a layer, the smaller its steps.
+& Ruder 2018 (arXiv:1801.06146): the lower a layer, the smaller its steps. What is evaluated and
+saved can be an average of the weights on their way (Polyak & Juditsky 1992), and keep a share of
+those that the encoder began with (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903).
 """
 
 from collections.abc import Sequence
@@ -47,16 +49,28 @@ class AdamW(Optimizer):
 
     clip_norm (float): Largest global norm of the gradients of one torch module. The shim that owns
         the module reads it and clips, because a single call here sees a single parameter.
-    average_decay (float): Share of a moving average of the weights that every step keeps; 0 for no
-        averages. spaCy's training loop puts them in the place of the weights to evaluate and save.
+    average_decay (float): Share of a moving average of the weights that every step keeps.
+    start_share (float): Share of the encoder's first weights in its averages.
+    averages (dict | None): The averages, by key, which spaCy's training loop puts in the place of
+        the weights to evaluate and save. None if both shares are 0.
+    starts (dict): The weights of the encoder before its first step, by key, if they have a share.
     """
 
     clip_norm: float
     encoder_scale: float
     layer_decay: float
     average_decay: float
+    start_share: float
+    starts: dict[tuple[int, str], FloatsXd]
 
-    __slots__ = ["average_decay", "clip_norm", "encoder_scale", "layer_decay"]
+    __slots__ = [
+        "average_decay",
+        "clip_norm",
+        "encoder_scale",
+        "layer_decay",
+        "start_share",
+        "starts",
+    ]
 
     def __init__(
         self,
@@ -71,6 +85,7 @@ class AdamW(Optimizer):
         clip_norm: float,
         grad_clip: FloatOrSeq,
         average_decay: float,
+        start_share: float,
     ) -> None:
         super().__init__(
             learn_rate,
@@ -79,13 +94,15 @@ class AdamW(Optimizer):
             beta2=beta2,
             eps=eps,
             grad_clip=grad_clip,
-            use_averages=average_decay > 0.0,
+            use_averages=average_decay > 0.0 or start_share > 0.0,
             L2_is_weight_decay=True,
         )
         self.clip_norm = clip_norm
         self.encoder_scale = encoder_scale
         self.layer_decay = layer_decay
         self.average_decay = average_decay
+        self.start_share = start_share
+        self.starts = {}
 
     def options_for(
         self, *, role: str, name: str, ndim: int, layer: int | None, depth: int | None
@@ -97,12 +114,13 @@ class AdamW(Optimizer):
         ndim (int): Number of its dimensions.
         layer (int | None): 0 for the embeddings, 1..depth for the blocks, None for no layer.
         depth (int | None): Number of blocks.
-        RETURNS (dict): Keyword arguments for the call: `lr_scale` and `decay`.
+        RETURNS (dict): Keyword arguments for the call.
         """
         scale = self.encoder_scale if role == "encoder" else 1.0
         if layer is not None and depth is not None:
             scale *= self.layer_decay ** (depth - layer)
-        return {"lr_scale": scale, "decay": is_decayed(name, ndim)}
+        share = self.start_share if role == "encoder" else 0.0
+        return {"lr_scale": scale, "decay": is_decayed(name, ndim), "start_share": share}
 
     def __call__(
         self,
@@ -112,6 +130,7 @@ class AdamW(Optimizer):
         *,
         lr_scale: float = 1.0,
         decay: bool | None = None,
+        start_share: float = 0.0,
     ) -> tuple[FloatsXd, FloatsXd]:
         """Step one parameter in place and clear its gradient.
 
@@ -121,6 +140,7 @@ class AdamW(Optimizer):
         lr_scale (float): Factor on the learning rate.
         decay (bool | None): Whether weight decay applies. None: decide by name and shape, and clip
             by thinc's per-parameter `grad_clip`; the module's own norm was not looked at.
+        start_share (float): Share of the first weights in the average.
         RETURNS (tuple): Weights and gradient, the arrays that were given wherever possible.
         """
         if gradient.size < 1:
@@ -130,7 +150,8 @@ class AdamW(Optimizer):
             if self.grad_clip:
                 gradient = get_array_ops(weights).clip_gradient(gradient, self.grad_clip)
         W, dW = xp2torch(weights), xp2torch(gradient)
-        moved = self._adamw([Step(key, W, dW, {})], lr_scale=lr_scale, decay=decay)
+        step = Step(key, W, dW, {"lr_scale": lr_scale, "decay": decay, "start_share": start_share})
+        moved = self._step([step])
         dW.zero_()
         return cast(FloatsXd, torch2xp(W)) if moved else weights, gradient
 
@@ -149,11 +170,26 @@ class AdamW(Optimizer):
             place = (step.weights.device, *sorted(step.options.items()))
             groups.setdefault(place, []).append(step)
         for alike in groups.values():
-            self._adamw(alike, **alike[0].options)
+            self._step(alike)
 
     @torch.no_grad()
+    def _step(self, steps: Sequence[Step]) -> bool:
+        """Step parameters of equal options.
+
+        RETURNS (bool): Whether any weights were not float32 in one piece, and were copied.
+        """
+        share = steps[0].options["start_share"]
+        for step in steps if share else ():
+            if step.key not in self.starts:
+                self.starts[step.key] = _copy(step.weights)
+        moved = self._adamw(steps, **{k: steps[0].options[k] for k in ("lr_scale", "decay")})
+        if self.averages is not None:
+            for step in steps:
+                self._average(step, self.averages, share)
+        return moved
+
     def _adamw(self, steps: Sequence[Step], *, lr_scale: float, decay: bool) -> bool:
-        """RETURNS (bool): Whether any weights were not float32 in one piece, and were copied."""
+        """RETURNS (bool): As `_step`."""
         device = steps[0].weights.device
         weights = [_flat32(step.weights) for step in steps]
         for step, flat in zip(steps, weights, strict=True):
@@ -188,21 +224,20 @@ class AdamW(Optimizer):
             if flat.data_ptr() != step.weights.data_ptr():
                 step.weights.copy_(flat.view(step.weights.shape))
                 moved = True
-        self._average(steps)
         return moved
 
-    def _average(self, steps: Sequence[Step]) -> None:
-        """Move the averages towards the weights; the first steps, too, weigh what they would after
-        many (Adam's correction: a sum of weights that is divided by what it has of 1 so far)."""
-        if self.averages is None:
-            return
-        for step in steps:
-            weights = step.weights.to(torch.float32)
-            if step.key not in self.averages:
-                self.averages[step.key] = cast(FloatsXd, torch2xp(torch.zeros_like(weights)))
-            past = self.average_decay ** self.nr_update[step.key]
-            moved = (1 - self.average_decay) / (1 - past)
-            xp2torch(self.averages[step.key]).lerp_(weights, moved)
+    def _average(
+        self, step: Step, averages: dict[tuple[int, str], FloatsXd], start_share: float
+    ) -> None:
+        """Move an average towards the weights. The first steps weigh what they would after many
+        (Adam's correction: a sum of weights is divided by what it has of 1 so far)."""
+        weights = step.weights.to(torch.float32)
+        if start_share:
+            weights = weights.lerp(xp2torch(self.starts[step.key]), start_share)
+        if step.key not in averages:
+            averages[step.key] = _copy(weights)
+        past = self.average_decay ** self.nr_update[step.key]
+        xp2torch(averages[step.key]).lerp_(weights, (1 - self.average_decay) / (1 - past))
 
 
 def is_decayed(name: str, ndim: int) -> bool:
@@ -227,6 +262,7 @@ def make_adamw(
     clip_norm: float = 1.0,
     grad_clip: FloatOrSeq = 1.0,
     average_decay: float = 0.0,
+    start_share: float = 0.0,
 ) -> AdamW:
     """Registered as `spacy_llm_tasks.AdamW.v1`.
 
@@ -242,6 +278,8 @@ def make_adamw(
     grad_clip (float or schedule): Largest gradient norm of one parameter of a stock thinc layer.
     average_decay (float): Evaluate and save a moving average of the weights, of which every step
         keeps this share (0.995 remembers some 200 steps); 0.0 for the weights themselves.
+    start_share (float): Of what is evaluated and saved, let this share be the weights that the
+        encoder began with, which know more than the training data; 0.0 for none.
     RETURNS (AdamW): The optimizer.
     RAISES (ValueError): If a number lies outside its range.
     """
@@ -249,6 +287,7 @@ def make_adamw(
         ("encoder_scale", encoder_scale, 0.0, float("inf")),
         ("layer_decay", layer_decay, 0.0, 1.0),
         ("average_decay", average_decay, 0.0, 1.0),
+        ("start_share", start_share, 0.0, 1.0),
         ("clip_norm", clip_norm, 0.0, float("inf")),
         ("learn_rate", learn_rate, 0.0, float("inf")),
         ("weight_decay", weight_decay, 0.0, float("inf")),
@@ -266,7 +305,12 @@ def make_adamw(
         clip_norm=clip_norm,
         grad_clip=grad_clip,
         average_decay=average_decay,
+        start_share=start_share,
     )
+
+
+def _copy(tensor: torch.Tensor) -> FloatsXd:
+    return cast(FloatsXd, torch2xp(tensor.to(torch.float32, copy=True)))
 
 
 def _flat32(tensor: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from thinc.backends import get_array_ops
 from ..errors import Errors
 
 KeyT = tuple[int, str]
-MEMORIES = ("mom1", "mom2", "averages")
+MEMORIES = ("mom1", "mom2", "averages", "starts")
 COUNTERS = ("nr_update", "last_seen")
 
 
@@ -77,7 +77,7 @@ def optimizer_to_state(
     }
     unnamed = set()
     for memory in MEMORIES:
-        for key, array in (getattr(optimizer, memory) or {}).items():
+        for key, array in (getattr(optimizer, memory, None) or {}).items():
             name = names.name(key)
             if name is None:
                 unnamed.add(key)

@@ -116,7 +116,8 @@ def test_training_changes_later_predictions(case, trained):
 
 @every_case
 def test_averages_of_the_weights(case, trained):
-    nlp, optimizer = copy.deepcopy(trained(case)), make_adamw(0.01, average_decay=0.9)
+    nlp = copy.deepcopy(trained(case))
+    optimizer = make_adamw(0.01, average_decay=0.9, start_share=0.2)
     for _ in range(3):
         nlp.update(toys.examples(nlp), sgd=optimizer)
     own, weights = predictions(nlp), nlp.to_bytes()

@@ -49,13 +49,13 @@ def test_vectors_norms_and_biases_are_not_decayed():
 
 
 def test_options_follow_role_and_layer():
-    optimizer = make_adamw(0.1, encoder_scale=0.2, layer_decay=0.5)
+    optimizer = make_adamw(0.1, encoder_scale=0.2, layer_decay=0.5, start_share=0.3)
 
     def options(role, layer, depth=3):
         return optimizer.options_for(role=role, name="a.weight", ndim=2, layer=layer, depth=depth)
 
-    assert options("head", None, None) == {"lr_scale": 1.0, "decay": True}
-    assert options("encoder", 3) == {"lr_scale": 0.2, "decay": True}
+    assert options("head", None, None) == {"lr_scale": 1.0, "decay": True, "start_share": 0.0}
+    assert options("encoder", 3) == {"lr_scale": 0.2, "decay": True, "start_share": 0.3}
     assert options("encoder", 0)["lr_scale"] == pytest.approx(0.2 * 0.5**3)
     weights = {scale: np.zeros((1, 2), dtype="float32") for scale in (1.0, 0.2)}
     for scale, array in weights.items():
@@ -115,6 +115,24 @@ def test_averages():
     assert not np.allclose(expected, weights)
 
 
+@pytest.mark.parametrize("average_decay", [0.0, 0.4])
+def test_a_share_of_the_start(average_decay):
+    start = np.full((2, 3), 5, dtype="float32")
+    made = {}
+    for share in (0.0, 0.25):
+        optimizer = make_adamw(0.1, average_decay=average_decay, start_share=0.25)
+        weights = start.copy()
+        for step in range(4):
+            gradient = np.full((2, 3), 1 + step, "float32")
+            optimizer((1, "W"), weights, gradient, decay=False, start_share=share)
+        made[share] = optimizer.averages[1, "W"], weights
+    (without, raw), (with_start, same) = made.values()
+    np.testing.assert_array_equal(raw, same)
+    np.testing.assert_allclose(with_start, 0.75 * without + 0.25 * start, rtol=1e-6)
+    assert average_decay or np.array_equal(without, raw)
+    assert not np.allclose(raw, start)
+
+
 def test_averages_of_stock_layers_can_be_used():
     model = chain(Linear(4, 3), Linear(1, 4)).initialize()
     X = np.ones((5, 3), dtype="float32")
@@ -130,7 +148,8 @@ def test_averages_of_stock_layers_can_be_used():
 
 
 @pytest.mark.parametrize(
-    "setting", [{"layer_decay": 1.5}, {"clip_norm": -1.0}, {"average_decay": 1.5}]
+    "setting",
+    [{"layer_decay": 1.5}, {"clip_norm": -1.0}, {"average_decay": 1.5}, {"start_share": -0.1}],
 )
 def test_settings_out_of_range_are_named(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):
