@@ -19,12 +19,13 @@ import spacy
 from ..errors import Errors
 from ..nn.precision import check as check_precision
 from ..tokenization.tokenizer import PieceTokenizer
-from . import agreement, texts
-from .inference_sides import PIPELINES, Reader, Side, pipeline
+from . import agreement, inference_agreement, texts
+from .device import name_of_device
+from .inference_sides import PIPELINES, Reader, Side, require_installed
 from .machine import circumstances
 from .peak import MatmulPeak
 from .raw_loops import LOOPS
-from .rounds import take_turns
+from .readings import in_turns
 from .workers import Reading, Worker
 
 PEAK = Side("peak")
@@ -44,7 +45,8 @@ class Speed:
     ratio (float | None): Its `words_per_s` over the peer's; `None` when the peer did not run.
     ratio_cpu (float | None): The same from CPU time.
     peak_share (float | None): The arithmetic that our encoder's blocks need, in a CPU second of the
-        encoder component, over the rate of float32 products alone in the same rounds.
+        encoder component, over the rate of float32 products alone in the same rounds; `None` on a
+        GPU, as for other sides.
     memory_mb (float): The most memory that its process has had, in 2**20 bytes.
     wall_s (list[float]): Wall seconds of each round.
     cpu_s (list[float]): CPU seconds of each round.
@@ -74,11 +76,12 @@ def report(
     threads: int,
     seed: int,
     precisions: Sequence[str] = ("fp32",),
+    gpu_id: int = -1,
     start: Callable[..., Any] = Worker,
 ) -> dict[str, Any]:
     """Run the whole benchmark.
 
-    names (Sequence[str]): "ours", "peer", keys of `raw_loops.LOOPS`.
+    names (Sequence[str]): Of `PIPELINES`, and keys of `raw_loops.LOOPS`.
     weights (Path): Folder of the pretrained weights.
     kind (str): The kind of texts, one of `texts.KINDS`.
     n_words (int): The least number of words in a round.
@@ -86,9 +89,11 @@ def report(
     threads (int): torch threads.
     seed (int): Seeds texts and heads.
     precisions (Sequence[str]): Of ours.
+    gpu_id (int): The CUDA device to read on; -1: none.
     start (Callable): Starts a worker; for tests.
     RETURNS (dict[str, Any]): `results` as a list of `Speed` dicts, and how they were measured.
-    RAISES (ValueError): An unknown side or precision, or a side that cannot read such texts.
+    RAISES (ValueError): An unknown side or precision, a side that cannot read such texts, or one
+        whose library is not installed.
     """
     check(names, precisions, kind)
     docs, tokenizer = (
@@ -96,48 +101,54 @@ def report(
         PieceTokenizer.from_folder(weights),
     )
     sides = sides_of(names, precisions, kind, _like_peer(tokenizer, docs))
-    job: dict[str, Any] = {"kind": kind, "n_words": n_words, "threads": threads, "seed": seed}
+    job: dict[str, Any] = {
+        "kind": kind,
+        "n_words": n_words,
+        "threads": threads,
+        "seed": seed,
+        "gpu_id": gpu_id,
+    }
     with ExitStack() as stack:
         workers: dict[Side, Any] = {}
-        for side in [*sides, PEAK]:
+        # What a processor's products reach says nothing about a GPU.
+        for side in [*sides, *([PEAK] if gpu_id < 0 else [])]:
             make: Any = partial(MatmulPeak, keep=False) if side == PEAK else partial(Reader, **job)
             given = (threads,) if side == PEAK else (side, weights)
             workers[side] = stack.enter_context(start(side.name, make, *given))
             workers[side](1)
-        readings: dict[Side, list[Reading]] = {side: [] for side in workers}
-
-        def turn(side: Side, number: int) -> None:
-            readings[side].append(workers[side](1))
-
-        take_turns({side: partial(turn, side) for side in workers}, rounds=rounds)
-    peak = median(reading.found["flops"] / reading.cpu for reading in readings.pop(PEAK))
+        turns = {side: partial(worker, 1) for side, worker in workers.items()}
+        readings = in_turns(turns, rounds=rounds)
+    products = readings.pop(PEAK, [])
+    peak = median(r.found["flops"] / r.cpu for r in products) if products else None
     sizes = {
         "n_words": sum(texts.count_words(text) for text in docs),
         "n_pieces": len(tokenizer.encode(docs)),
     }
     return {
         "results": [asdict(speed) for speed in compare(readings, peak=peak, **sizes)],
-        **(_agreement(weights, tokenizer, seed) if set(PIPELINES) <= set(names) else {}),
-        "peak_gflops": round(peak / 1e9, 1),
+        **inference_agreement.differences(names, weights, tokenizer, seed=seed),
+        "peak_gflops": None if peak is None else round(peak / 1e9, 1),
         "texts": kind,
         "n_texts": len(docs),
         **sizes,
         "rounds": rounds,
         "threads": threads,
         "seed": seed,
-        **circumstances(),
+        **circumstances(gpu_id=gpu_id),
     }
 
 
 def check(names: Sequence[str], precisions: Sequence[str], kind: str) -> None:
-    """RAISES (ValueError): There is no such side or precision, or none that reads such texts."""
+    """RAISES (ValueError): There is no such side or precision, none that reads such texts, or its
+    library is not installed."""
     known = [*PIPELINES, *LOOPS]
     for name in names:
         if name not in known:
             raise ValueError(Errors.E583.format(side=name, known=", ".join(known)))
         if name in LOOPS and kind in WITH_LONG_TEXTS:
-            expected = f"{' and '.join(PIPELINES)} with long texts: others read their beginning"
+            expected = f"{', '.join(PIPELINES)} with long texts: others read their beginning"
             raise ValueError(Errors.E587.format(option="sides", expected=expected, found=name))
+        require_installed(name)
     for precision in precisions:
         check_precision(precision)
 
@@ -159,12 +170,16 @@ def sides_of(
 
 
 def compare(
-    readings: Mapping[Side, Sequence[Reading]], *, peak: float, n_words: int, n_pieces: int
+    readings: Mapping[Side, Sequence[Reading]],
+    *,
+    peak: float | None,
+    n_words: int,
+    n_pieces: int,
 ) -> list[Speed]:
     """Turn readings into speeds and ratios.
 
     readings (Mapping[Side, Sequence[Reading]]): The rounds of each side.
-    peak (float): Operations in a CPU second of nothing but products.
+    peak (float | None): Operations in a CPU second of nothing but products, if that was measured.
     n_words, n_pieces (int): Read in a round.
     RETURNS (list[Speed]): One entry a side.
     """
@@ -173,7 +188,9 @@ def compare(
         return median(getattr(reading, clock) for reading in readings[side])
 
     def share(found: dict[str, Any]) -> float | None:
-        return found["flops"] / found["encoder_s"] / peak if found["flops"] else None
+        if peak is None or not found["flops"]:
+            return None
+        return found["flops"] / found["encoder_s"] / peak
 
     base = Side("peer") if Side("peer") in readings else None
     speeds = []
@@ -223,20 +240,15 @@ def render(found: Mapping[str, Any]) -> str:
     lines += [
         "",
         f"{found['n_words']} words in {found['n_texts']} texts ({found['texts']}), median of "
-        f"{found['rounds']} interleaved rounds, {found['threads']} thread(s), each side in a "
-        f"process of its own. The peak is {found['peak_gflops']:.0f} GFLOP/s of float32 products "
-        "in the same rounds.",
+        f"{found['rounds']} interleaved rounds, {name_of_device(found)}, each side in a process "
+        "of its own.",
     ]
-    where = {
-        "max_abs_difference": f"in docs of at most {agreement.WINDOW} tokens",
-        "max_abs_difference_long": "in longer ones whose windows agree",
-    }
-    told = [f"{found[k]:.1e} {place}" for k, place in where.items() if found.get(k) is not None]
-    if told:
-        lines.append(
-            f"Largest difference between our token rows and the peer's in float32: "
-            f"{', '.join(told)}."
+    if found["peak_gflops"] is not None:
+        lines[-1] += (
+            f" The peak is {found['peak_gflops']:.0f} GFLOP/s of float32 products in the same "
+            "rounds."
         )
+    lines += inference_agreement.render(found)
     return "\n".join(lines)
 
 
@@ -250,20 +262,3 @@ def _like_peer(tokenizer: PieceTokenizer, docs: Sequence[str]) -> tuple[int, int
     nlp = spacy.blank("en")
     n_tokens = sum(len(nlp.make_doc(text)) for text in docs)
     return agreement.token_windows(tokenizer, docs, n_tokens)
-
-
-def _agreement(weights: Path, tokenizer: PieceTokenizer, seed: int) -> dict[str, float | None]:
-    peer = pipeline(Side("peer"), weights, seed=seed)
-    ours = pipeline(Side("ours"), weights, seed=seed)
-    like_peer = Side("ours", windows=(agreement.WINDOW, agreement.STRIDE))
-    short = [
-        text
-        for kind in ("sentences", "paragraphs")
-        for text in texts.generate(kind, n_words=1000, seed=seed)
-    ]
-    return {
-        "max_abs_difference": agreement.short_difference(ours, peer, short),
-        "max_abs_difference_long": agreement.long_difference(
-            pipeline(like_peer, weights, seed=seed), peer, tokenizer
-        ),
-    }

@@ -2,6 +2,7 @@
 
     ours                    encoder and entity head of this package, in each precision
     peer                    spacy-transformers and spaCy's `ner`, with their defaults
+    curated                 spacy-curated-transformers and spaCy's `ner`, with their defaults
     transformers            a plain loop, padded batches of 32: token states and nothing else
     sentence-transformers   the same by its `encode`, which sorts by length
 
@@ -24,11 +25,22 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.util import fix_random_seed
 
-from . import recipes, texts
+from ..errors import Errors
+from ..packages import installed
+from . import curated, recipes, texts
+from .device import use_device, wait_for_device
 from .peak import forward_flops
 from .raw_loops import LOOPS
 
-PIPELINES = ("ours", "peer")
+PIPELINES = ("ours", "peer", "curated")
+# What to install for a side, by the name and range of a distribution. Versions of
+# spacy-curated-transformers from 1 on are for spaCy 4.
+NEEDED = {
+    "peer": ("spacy-transformers", ""),
+    "curated": ("spacy-curated-transformers", "<1"),
+    "transformers": ("transformers", ""),
+    "sentence-transformers": ("sentence-transformers", ""),
+}
 LABELS = ("PERSON", "ORG", "GPE", "DATE")
 ENCODER = "transformer"  # the encoder component's name on both sides
 
@@ -37,7 +49,7 @@ ENCODER = "transformer"  # the encoder component's name on both sides
 class Side:
     """What is timed.
 
-    name (str): "ours", "peer" or a key of `raw_loops.LOOPS`.
+    name (str): One of `PIPELINES` or a key of `raw_loops.LOOPS`.
     precision (str): Of the encoder's arithmetic; below "fp32" for ours only.
     windows (tuple | None): Pieces in a window of ours and from one to the next; None: the default.
     """
@@ -47,6 +59,13 @@ class Side:
     windows: tuple[int, int] | None = None
 
 
+def require_installed(name: str) -> None:
+    """RAISES (ValueError): The library of a side is not installed; none of them is needed by us."""
+    package, versions = NEEDED.get(name, ("", ""))
+    if package and not installed([package]):
+        raise ValueError(Errors.E592.format(side=name, package=package + versions))
+
+
 def pipeline(side: Side, weights: Path, *, seed: int) -> Language:
     """Build encoder and entity head; the head's weights are random, the encoder's are given.
 
@@ -54,9 +73,15 @@ def pipeline(side: Side, weights: Path, *, seed: int) -> Language:
     weights (Path): Folder of the pretrained weights.
     seed (int): Seeds the head.
     RETURNS (Language): A pipeline ready to run.
+    RAISES (ValueError): The side's library is not installed.
     """
+    require_installed(side.name)
     fix_random_seed(seed)
-    recipe = recipes.build(side.name, "ner", learn_rate=1e-4, updates=1)
+    settings: dict[str, Any] = {"learn_rate": 1e-4, "updates": 1}
+    if side.name == "curated":
+        recipe = curated.recipe(weights, **settings)
+    else:
+        recipe = recipes.build(side.name, "ner", **settings)
     if side.name == "ours":
         components = deepcopy(recipe.components)
         components[ENCODER]["model"]["precision"] = side.precision
@@ -81,23 +106,32 @@ class Reader:
     n_words (int): The least number of words.
     threads (int): torch threads.
     seed (int): Seeds texts and head.
+    gpu_id (int): The CUDA device to read on; -1: none.
     """
 
     def __init__(
-        self, side: Side, weights: Path, *, kind: str, n_words: int, threads: int, seed: int
+        self,
+        side: Side,
+        weights: Path,
+        *,
+        kind: str,
+        n_words: int,
+        threads: int,
+        seed: int,
+        gpu_id: int = -1,
     ) -> None:
-        import torch
-
-        torch.set_num_threads(threads)
+        use_device(threads, gpu_id)
+        self.gpu_id = gpu_id
         self.docs = texts.generate(kind, n_words=n_words, seed=seed)
         self.encoder_s = 0.0
         self.flops: float | None = None
         if side.name in LOOPS:
-            self.read: Callable[[Sequence[str]], None] = LOOPS[side.name](weights)
+            device = "cpu" if gpu_id < 0 else f"cuda:{gpu_id}"
+            self.read: Callable[[Sequence[str]], None] = LOOPS[side.name](weights, device=device)
             return
         nlp = pipeline(side, weights, seed=seed)
         self.read = lambda docs: _exhaust(nlp, docs)
-        if side.name == "ours":
+        if side.name == "ours" and gpu_id < 0:
             self.flops = _flops_of(nlp, self.docs)
             self._time_encoder(nlp.get_pipe(ENCODER))
 
@@ -114,11 +148,12 @@ class Reader:
 
     def __call__(self, n: int) -> dict[str, Any]:
         """RETURNS (dict): `encoder_s`: CPU seconds of our encoder component, from docs to rows;
-        `flops` that its blocks need for the texts, None for other sides; `memory_mb`: the most that
-        the process has had."""
+        `flops` that its blocks need for the texts, None for other sides and on a GPU; `memory_mb`:
+        the most that the process has had."""
         self.encoder_s = 0.0
         for _ in range(n):
             self.read(self.docs)
+        wait_for_device(self.gpu_id)
         flops = None if self.flops is None else n * self.flops
         return {"encoder_s": self.encoder_s, "flops": flops, "memory_mb": peak_memory_mb()}
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
-from spacy.ty import TrainableComponent
 from spacy.util import fix_random_seed
 from thinc.api import Optimizer
 
 from .sets import BenchSet
+from .update import take_step
 
 DROPOUT = 0.1
 Progress = Callable[[int, int, float], None]  # update, updates, loss of the heads in that update
@@ -98,19 +98,7 @@ def run(
     nlp.initialize(lambda: examples, sgd=optimizer)
     order = batches(len(examples), size=bench_set.batch_docs, updates=bench_set.updates, seed=seed)
     for step, batch in enumerate(order, start=1):
-        losses: dict[str, float] = {}
-        # As in `spacy train`: all components answer before any is stepped. With `sgd=optimizer`
-        # the shared encoder would be stepped before its heads have sent their gradients.
-        nlp.update(
-            [examples[i] for i in batch],
-            drop=DROPOUT,
-            sgd=False,  # type: ignore[arg-type]
-            losses=losses,
-        )
-        for _, component in nlp.pipeline:
-            if isinstance(component, TrainableComponent):
-                component.finish_update(optimizer)
-        optimizer.step_schedules()
+        losses = take_step(nlp, optimizer, [examples[i] for i in batch], dropout=DROPOUT)
         if progress is not None:
             progress(step, bench_set.updates, losses.get(nlp.pipe_names[-1], 0.0))
     outcome.seconds.update(watch.read("train"))

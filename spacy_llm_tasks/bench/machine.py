@@ -14,6 +14,7 @@ PACKAGES = (
     "thinc",
     "torch",
     "spacy-transformers",
+    "spacy-curated-transformers",
     "transformers",
     "tokenizers",
     "numpy",

@@ -16,6 +16,7 @@ import spacy
 from spacy.tokens import Doc
 
 from . import loop, recipes, records
+from .device import use_device
 from .machine import circumstances, now
 from .recipes import Recipe
 from .records import Record, RunKey
@@ -51,11 +52,7 @@ class Job:
 
     def use_device(self) -> None:
         """Set torch's threads, and have spaCy and thinc use the GPU, if one was asked for."""
-        import torch
-
-        torch.set_num_threads(self.threads)
-        if self.gpu_id >= 0:
-            spacy.require_gpu(self.gpu_id)
+        use_device(self.threads, self.gpu_id)
 
     def grid(self, item: BenchSet) -> tuple[float, ...]:
         """RETURNS (tuple[float, ...]): The rates to try on a set, its own ones if it has any."""

@@ -22,7 +22,7 @@ from .machine import circumstances
 from .material import Material
 from .peak import MatmulPeak, training_flops
 from .pretraining_sides import SIDES, Job, work_of
-from .rounds import take_turns
+from .readings import in_turns
 from .workers import Reading, Worker
 
 PEAK = "peak"
@@ -84,13 +84,9 @@ def report(
             )
             workers[name] = stack.enter_context(Worker(name, make, *arguments))
             workers[name](1 if name == PEAK else steps)
-        readings: dict[str, list[Reading]] = {name: [] for name in workers}
-
-        def turn(name: str, number: int) -> None:
-            readings[name].append(workers[name](1 if name == PEAK else steps))
-
         say(f"{rounds} rounds of {steps} steps")
-        take_turns({name: partial(turn, name) for name in workers}, rounds=rounds)
+        turns = {name: partial(workers[name], 1 if name == PEAK else steps) for name in workers}
+        readings = in_turns(turns, rounds=rounds)
     material = Material(job.material)
     flops = training_flops(
         job.size, n_pieces=material.special.n_pieces, length=job.length, rate=plain_lm.RATE

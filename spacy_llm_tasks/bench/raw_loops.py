@@ -14,13 +14,15 @@ class PlainLoop:
     """`transformers` in padded batches, in the order of the texts.
 
     weights (Path): Folder of the pretrained weights.
+    device (str): Where the model runs, as torch names it.
     """
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, *, device: str = "cpu") -> None:
         from transformers import AutoModel, AutoTokenizer
 
+        self.device = device
         self.tokenizer: Any = AutoTokenizer.from_pretrained(weights)
-        self.model: Any = AutoModel.from_pretrained(weights).eval()
+        self.model: Any = AutoModel.from_pretrained(weights).eval().to(device)
 
     def __call__(self, docs: Sequence[str]) -> None:
         import torch
@@ -32,7 +34,7 @@ class PlainLoop:
                 truncation=True,
                 max_length=LONGEST,
                 return_tensors="pt",
-            )
+            ).to(self.device)
             with torch.inference_mode():
                 self.model(**batch)
 
@@ -41,19 +43,20 @@ class SentenceLoop:
     """`sentence-transformers`, which sorts by length.
 
     weights (Path): Folder of the pretrained weights.
+    device (str): Where the model runs, as torch names it.
     """
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, *, device: str = "cpu") -> None:
         from sentence_transformers import SentenceTransformer
 
-        self.model: Any = SentenceTransformer(str(weights), device="cpu")
+        self.model: Any = SentenceTransformer(str(weights), device=device)
         self.model.max_seq_length = LONGEST
 
     def __call__(self, docs: Sequence[str]) -> None:
         self.model.encode(list(docs), batch_size=BATCH, output_value="token_embeddings")
 
 
-LOOPS: dict[str, Callable[[Path], Callable[[Sequence[str]], None]]] = {
+LOOPS: dict[str, Callable[..., Callable[[Sequence[str]], None]]] = {
     "transformers": PlainLoop,
     "sentence-transformers": SentenceLoop,
 }

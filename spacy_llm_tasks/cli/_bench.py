@@ -18,6 +18,13 @@ class Kind(str, Enum):
     mix = "mix"
 
 
+class ShortKind(str, Enum):
+    """The kinds of texts that fit a training batch."""
+
+    sentences = "sentences"
+    paragraphs = "paragraphs"
+
+
 class Format(str, Enum):
     """How to print a report."""
 

@@ -105,13 +105,14 @@ def inference(
     sides: Annotated[
         str,
         typer.Option(
-            help="Which sides to run: ours, peer, and on short texts the encoders alone of "
-            "transformers and sentence-transformers."
+            help="Which sides to run: ours, peer, curated (spacy-curated-transformers), and on "
+            "short texts the encoders alone of transformers and sentence-transformers."
         ),
     ] = "ours,peer",
     rounds: Annotated[int, typer.Option(min=1, help="Measured rounds of each side.")] = 5,
     words: Annotated[int, typer.Option(min=1, help="Words in a round.")] = 6000,
     threads: Threads = 1,
+    gpu_id: GpuOption = -1,
     seed: Annotated[int, typer.Option(help="Seeds the texts and the heads.")] = 0,
 ) -> None:
     """Measure words per second of nlp.pipe, from text to entities, all sides turn about.
@@ -133,6 +134,7 @@ def inference(
         threads=threads,
         seed=seed,
         precisions=list(names(precision, "precision")),
+        gpu_id=gpu_id,
     )
     typer.echo(json.dumps(found, indent=2) if format is Format.json else bench.render(found))
 
@@ -200,3 +202,5 @@ app.command("pretraining-gain")(bench_pretraining.pretraining_gain)
 app.command("annotate")(bench_annotate.annotate)
 app.command("memory")(bench_costs.memory)
 app.command("startup")(bench_costs.startup)
+app.command("training")(bench_costs.training)
+app.command("heads")(bench_costs.heads)

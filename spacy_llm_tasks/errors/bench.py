@@ -31,3 +31,8 @@ class BenchErrors:
         "benchmarks/peers.py."
     )
     E591 = "The process of '{name}' failed: {problem}."
+    E592 = (
+        "The side '{side}' needs {package}, which is not installed here: pip install '{package}'."
+    )
+    E593 = "The side 'curated' reads weights of the family {expected}; {path} is of {found!r}."
+    E594 = "The benchmark set '{name}' is for the task '{task}'. Training is measured on: {known}."

@@ -206,10 +206,15 @@ def test_a_plain_loop_reads_everything(monkeypatch):
     seen = []
 
     class Batch(dict):
-        pass
+        def to(self, device):
+            return self
 
     class Model:
         def eval(self):
+            return self
+
+        def to(self, device):
+            assert device == "cpu"
             return self
 
         def __call__(self, **batch):
@@ -223,6 +228,33 @@ def test_a_plain_loop_reads_everything(monkeypatch):
     monkeypatch.setattr(transformers.AutoModel, "from_pretrained", lambda path: Model())
     raw_loops.PlainLoop("folder")(["a"] * 70)
     assert seen == [32, 32, 6]
+
+
+def test_on_a_gpu_nothing_is_said_of_the_processors_peak():
+    rounds = {OURS: [reading(1.0, 1.0)]}
+    (ours,) = inference.compare(rounds, peak=None, n_words=10, n_pieces=10)
+    assert ours.peak_share is None
+    found = {
+        "results": [vars(ours)],
+        "n_words": 10,
+        "n_texts": 1,
+        "texts": "sentences",
+        "rounds": 1,
+        "threads": 1,
+        "peak_gflops": None,
+        "machine": {"gpu": "Toy 9000"},
+        "max_abs_difference_curated": 2e-6,
+    }
+    text = inference.render(found)
+    assert "Toy 9000" in text and "GFLOP" not in text and "thread" not in text
+    assert "curated: 2.0e-06" in text
+
+
+def test_a_side_whose_library_is_missing_is_named_with_its_command(monkeypatch):
+    monkeypatch.setattr(inference_sides, "installed", lambda packages: {})
+    with pytest.raises(ValueError, match="E592.*'curated'.*'spacy-curated-transformers<1'"):
+        inference.check(["curated"], ["fp32"], "long")
+    inference.check(["ours"], ["fp32"], "long")
 
 
 def test_memory_grows_with_what_is_held():
