@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from .cache import LayerCache
 from .config import TransformerConfig
+from .dropout import Dropout
 from .linear import Linear
 from .norms import unit_rms
 from .packing import Packing
@@ -37,7 +38,7 @@ class Attention(nn.Module):
         self.n_heads = config.n_heads
         self.causal = causal
         self.norm_eps = config.norm_eps if config.qk_norm else None
-        self.dropout = nn.Dropout(config.attention_dropout)  # holds the rate for the fused kernel
+        self.dropout = Dropout(config.attention_dropout)  # holds the rate for the fused kernel
         self.rotary = None
         self.alibi = None
         if config.positions == "rope":

@@ -23,6 +23,7 @@ from .cache import LayerCache
 from .config import TransformerConfig
 from .cross_attention import CrossAttention
 from .crossing import Crossing
+from .dropout import Dropout
 from .feedforward import FeedForward
 from .norms import make_norm
 from .packing import Packing
@@ -54,7 +55,7 @@ class Block(nn.Module):
         self.cross_attention_norm = make_norm(config) if cross else None
         self.feedforward = FeedForward(config)
         self.feedforward_norm = make_norm(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self,

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from .cache import LayerCache
 from .config import TransformerConfig
 from .crossing import Crossing
+from .dropout import Dropout
 from .linear import Linear
 from .norms import unit_rms
 from .softmax_attention import attend
@@ -30,7 +31,7 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.n_heads = config.n_heads
         self.norm_eps = config.norm_eps if config.qk_norm else None
-        self.dropout = nn.Dropout(config.attention_dropout)
+        self.dropout = Dropout(config.attention_dropout)
         self.query = Linear(config.width, config.width, bias=config.bias)
         # rows of the weight: W of keys, W of values
         self.kv = Linear(config.width, 2 * config.width, bias=config.bias)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import Errors
 from .config import TransformerConfig
+from .dropout import Dropout
 from .linear import Linear
 from .norms import make_norm
 from .packing import Packing
@@ -31,7 +32,7 @@ class Embeddings(nn.Module):
         self.positions = _make_positions(config, width)
         self.segments = nn.Embedding(config.n_segments, width) if config.n_segments else None
         self.norm = make_norm(config, width) if config.embedding_norm else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.project = Linear(width, config.width) if width != config.width else None
 
     def forward(

@@ -5,7 +5,8 @@ is slow in bfloat16, however: forward and backward together it takes 4 to 6 time
 batched products with a softmax between them at lengths up to 128, and more than twice as long at
 256 and 512, where the weights begin to cost memory; forward alone, twice as long. So bfloat16 goes
 the plain way there, up to `LONGEST_STORED`. Its scores are rounded to bfloat16, as the rest of such
-a run is.
+a run is. Dropout goes that way too: the fused kernel has none on a CPU, and what PyTorch does
+instead stores the weights as well, several times.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from .dropout import dropout as apply_dropout
 
 LONGEST_STORED = 512
 # Without gradients, keys are padded to a multiple of this up to `LONGEST_EVEN`: softmax over 160
@@ -43,7 +46,7 @@ def attend(
     RETURNS (Tensor): (n, L, H * D), the heads side by side.
     """
     if _suits_storing(q, k, bias, dropout):
-        mixed = _stored(q, k, v, bias, causal)
+        mixed = _stored(q, k, v, bias, causal, dropout)
     else:
         mixed = F.scaled_dot_product_attention(
             q, k, v, attn_mask=bias, dropout_p=dropout, is_causal=causal
@@ -62,22 +65,23 @@ def ahead(n_queries: int, n_keys: int, *, device: torch.device) -> Tensor:
 
 def _suits_storing(q: Tensor, k: Tensor, bias: Tensor | None, dropout: float) -> bool:
     return (
-        q.dtype == torch.bfloat16
-        and q.device.type == "cpu"
-        and dropout == 0.0
+        q.device.type == "cpu"
+        and (q.dtype == torch.bfloat16 or dropout > 0.0)
         and (bias is None or bias.dtype == torch.bool)
         and max(q.shape[2], k.shape[2]) <= LONGEST_STORED
     )
 
 
-def _stored(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
+def _stored(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, rate: float
+) -> Tensor:
     """The same by two products, with the weights stored in between."""
     n_queries, n_keys = q.shape[2], k.shape[2]
     seen = ~ahead(n_queries, n_keys, device=q.device) if causal else bias
     if seen is not None:
         seen = seen.view((1,) * (4 - seen.dim()) + seen.shape)
-    if torch.is_grad_enabled():
-        return _mixed(q, k, v, seen)
+    if torch.is_grad_enabled() or rate:
+        return _mixed(q, k, v, seen, rate)
     padding = -n_keys % EVEN if n_keys < LONGEST_EVEN else 0
     if padding:
         k, v = F.pad(k, (0, 0, 0, padding)), F.pad(v, (0, 0, 0, padding))
@@ -93,7 +97,7 @@ def _stored(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) 
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _mixed(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
+def _mixed(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, rate: float = 0.0) -> Tensor:
     """(n, H, L, D), (n, H, K, D) twice, (n or 1, H or 1, L or 1, K) bool -> (n, H, L, D)"""
     query, key, value = (x.flatten(0, 1) for x in (q, k, v))  # (n * H, ...)
     key, scale = key.transpose(1, 2), q.shape[3] ** -0.5
@@ -103,4 +107,5 @@ def _mixed(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
         penalty = q.new_zeros(seen.shape).masked_fill_(~seen, float("-inf"))
         penalty = penalty.expand(*q.shape[:2], -1, -1).flatten(0, 1)
         scores = torch.baddbmm(penalty, query, key, alpha=scale)
-    return torch.bmm(scores.softmax(dim=-1), value).view(q.shape)
+    weights = apply_dropout(scores.softmax(dim=-1), rate)
+    return torch.bmm(weights, value).view(q.shape)

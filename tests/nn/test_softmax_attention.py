@@ -54,7 +54,24 @@ def test_more_keys_than_queries():
         assert (attend(q, k, v) - wanted).norm() < rate * wanted.norm()
 
 
-def test_only_short_bfloat16_without_dropout_stores_its_weights(monkeypatch):
+@pytest.mark.parametrize("name", CASES)
+def test_dropout_falls_on_the_weights(name, monkeypatch):
+    kept = 2.0 * (torch.arange(9) % 2)  # every second key, twice as much
+    monkeypatch.setattr(softmax_attention, "apply_dropout", lambda x, rate: x * kept)
+    heads = make()
+    seen = torch.ones(9, 9).tril().bool() if "causal" in CASES[name] else CASES[name].get("bias")
+    ours = attend(*heads, **CASES[name], dropout=0.5)
+    q, k, v = heads
+    wanted = naive(q, k, v * kept[:, None], seen)
+    torch.testing.assert_close(ours, wanted, atol=1e-5, rtol=1e-5)
+    weight = torch.randn(3, 9, 16)
+    found = torch.autograd.grad((ours * weight).sum(), heads)
+    expected = torch.autograd.grad((wanted * weight).sum(), heads)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_only_short_ones_in_bfloat16_or_with_dropout_store_their_weights(monkeypatch):
     stored = []
     own = softmax_attention._stored
     monkeypatch.setattr(
@@ -63,11 +80,12 @@ def test_only_short_bfloat16_without_dropout_stores_its_weights(monkeypatch):
     monkeypatch.setattr(softmax_attention, "LONGEST_STORED", 8)
     attend(*make(dtype=torch.float32))
     attend(*make(dtype=torch.bfloat16))
-    attend(*make(8, 8, torch.bfloat16), dropout=0.5)
+    attend(*make(), dropout=0.5)
     attend(*make(8, 8, torch.bfloat16), bias=torch.zeros(8, 8, dtype=torch.bfloat16))
     assert not stored
     attend(*make(8, 8, torch.bfloat16))
-    assert stored
+    attend(*make(8, 8), dropout=0.5)
+    assert len(stored) == 2
 
 
 def test_ahead():
