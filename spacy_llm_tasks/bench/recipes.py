@@ -28,6 +28,12 @@ ENCODER_SCALE = {
     "similarity": 1.0,
     "qa": 0.5,
 }
+# What of the weights is evaluated, as in the shipped configs.
+AVERAGES: dict[str, dict[str, float]] = {
+    "ner": {"average_decay": 0.995},
+    "textcat": {"average_decay": 0.998, "start_share": 0.15},
+    "similarity": {"average_decay": 0.998, "start_share": 0.3},
+}
 # Our heads in pipeline order, with what the task needs besides the defaults of their factories.
 OUR_HEADS: dict[str, dict[str, dict[str, Any]]] = {
     "ner": {"trf_ner": {}},
@@ -156,6 +162,7 @@ def ours(
     optimizer = {
         "@optimizers": "spacy_llm_tasks.AdamW.v1",
         **OUR_OPTIMIZER,
+        **AVERAGES.get(task, {}),
         "encoder_scale": ENCODER_SCALE[task],
         "learn_rate": schedule(learn_rate / ENCODER_SCALE[task], updates),
     }

@@ -15,6 +15,7 @@ from thinc.api import Model
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
+from ..nn.dropout import Dropout
 from .checks import at_least, rate
 from .task_head import HeadBatch, task_model
 
@@ -34,7 +35,7 @@ class AnswerHead(nn.Module):
         super().__init__()
         self.deferred_layers = deferred_layers
         self.scores = nn.Linear(width, 2)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.default_dropout = dropout
 
     def set_dropout(self, rate: float | None) -> None:

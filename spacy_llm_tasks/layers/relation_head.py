@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import Errors
+from ..nn.dropout import Dropout
 from ..tokenization.pieces import bounds_of, ranges
 from .candidates import Candidates
 from .checks import at_least, rate
@@ -82,7 +83,7 @@ class RelationHead(nn.Module):
         self.as_tail = nn.Linear(span_width + width, hidden_width)
         self.mix = nn.Linear(3 * hidden_width + type_width, hidden_width)
         self.scores = nn.Linear(hidden_width, n_labels + 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.default_dropout = dropout
 
     def set_dropout(self, rate: float | None) -> None:

@@ -15,6 +15,7 @@ from thinc.api import Model
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
+from ..nn.dropout import Dropout
 from .checks import at_least, rate
 from .segments import segment_max, segment_mean, segment_weighted_mean
 from .task_head import HeadBatch, task_model
@@ -49,7 +50,7 @@ class SentenceHead(nn.Module):
         self.weights = nn.Linear(width, 1) if pooling == "weighted" else None
         self.projection = None if vector_width is None else nn.Linear(width, vector_width)
         self.vector_width = width if vector_width is None else vector_width
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.default_dropout = dropout
 
     def set_dropout(self, rate: float | None) -> None:

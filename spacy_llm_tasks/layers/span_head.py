@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import Errors
 from ..nn import kernels
+from ..nn.dropout import Dropout
 from ..nn.linear import Linear
 from ..nn.positions import Rotary
 from .checks import at_least, rate
@@ -55,7 +56,7 @@ class SpanHead(nn.Module):
         self.max_span = 1  # set by the task, which learns it from the training data
         self.features = HashedFeatures(n_features, feature_width) if n_features else None
         n_inputs = width + (feature_width if n_features else 0)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.hidden = nn.Sequential(Linear(n_inputs, hidden_width), nn.GELU())
         self.pointers = Linear(hidden_width, 2 * head_width)
         self.starts = Linear(hidden_width, n_labels)

@@ -9,6 +9,7 @@ from thinc.api import Model
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
+from ..nn.dropout import Dropout
 from .checks import at_least, rate
 from .features import HashedFeatures
 from .task_head import HeadBatch, task_model
@@ -29,7 +30,7 @@ class TaggerHead(nn.Module):
     ) -> None:
         super().__init__()
         self.features = HashedFeatures(n_features, feature_width) if n_features else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.default_dropout = dropout
         self.tags = nn.Linear(width + (feature_width if n_features else 0), 4 * n_labels + 1)
 

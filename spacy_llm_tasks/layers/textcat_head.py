@@ -19,6 +19,7 @@ from thinc.types import Floats2d
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..nn.dropout import Dropout
 from .checks import at_least, rate
 from .segments import segment_max, segment_mean, segment_weighted_mean
 from .task_head import HeadBatch, task_model
@@ -62,7 +63,7 @@ class TextCatHead(nn.Module):
         self.attention = nn.Linear(width, 1) if pooling == "attention" else None
         n_hidden = width if hidden_width is None else hidden_width
         self.hidden = nn.Linear(width, n_hidden) if n_hidden else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.default_dropout = dropout
         self.scores = nn.Linear(width + n_hidden, n_labels)
         self.ngram_size = ngram_size

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...nn.config import TransformerConfig
+from ...nn.dropout import Dropout
 from ...nn.initial import draw_weights
 from ...nn.linear import Linear
 
@@ -25,7 +26,7 @@ class DecisionHead(nn.Module):
         super().__init__()
         self.activation = activation
         self.dense = Linear(config.width, config.width)
-        self.dropout = nn.Dropout(config.dropout if activation == "tanh" else 0.0)
+        self.dropout = Dropout(config.dropout if activation == "tanh" else 0.0)
         self.decide = Linear(config.width, n_answers)
         draw_weights(self, std=config.init_std)
 
