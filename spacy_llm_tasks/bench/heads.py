@@ -245,11 +245,7 @@ def _read(nlp: Language, docs: Sequence[str], number: int) -> None:
 def _asking(weights: Path, docs: Sequence[str], *, seed: int) -> Any:
     nlp = questions.pipeline(weights, deferred_layers=0, seed=seed)
     pipe: Any = nlp.get_pipe("trf_qa")
-    n_words = 2 * len(docs) * texts.SENTENCE_WORDS  # more than needed: lengths vary
-    asked = [
-        " ".join(text.split()[: questions.WORDS_PER_QUESTION])
-        for text in texts.generate("sentences", n_words=n_words, seed=seed + 1)[: len(docs)]
-    ]
+    asked = questions.invented(len(docs), seed=seed + 1)
 
     def ask(number: int) -> None:
         pipe.answer([nlp.make_doc(text) for text in docs], asked)

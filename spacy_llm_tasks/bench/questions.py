@@ -20,6 +20,13 @@ from .rounds import take_turns
 WORDS_PER_QUESTION = 10
 
 
+def invented(n: int, *, seed: int) -> list[str]:
+    """RETURNS (list[str]): So many questions of at most ten words, which mean nothing."""
+    n_words = 2 * n * texts.SENTENCE_WORDS  # more than needed: lengths vary
+    sentences = texts.generate("sentences", n_words=n_words, seed=seed)[:n]
+    return [" ".join(text.rstrip(".").split()[:WORDS_PER_QUESTION]) + "?" for text in sentences]
+
+
 def pipeline(weights: Path, *, deferred_layers: int, seed: int) -> Language:
     """Build encoder and answer head; the head's weights are random, the encoder's are given.
 
@@ -102,11 +109,7 @@ def report(
     docs = texts.generate("paragraphs", n_words=n_words, seed=seed)[:n_texts]
     results = []
     for many in per_text:
-        words = n_texts * many * texts.SENTENCE_WORDS * 2
-        questions = [
-            " ".join(text.rstrip(".").split()[:WORDS_PER_QUESTION]) + "?"
-            for text in texts.generate("sentences", n_words=words, seed=seed + 1)
-        ]
+        questions = invented(n_texts * many, seed=seed + 1)
         found = measure(pipelines, docs, questions, per_text=many, rounds=rounds)
         results += [
             {
