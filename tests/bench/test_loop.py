@@ -1,10 +1,13 @@
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from spacy.tokens import Doc, Span
 from spacy.training import Example
+from spacy.util import load_config
 from spacy.vocab import Vocab
 
+from spacy_llm_tasks import configs
 from spacy_llm_tasks.bench import loop, recipes
 from spacy_llm_tasks.bench.sets import SETS
 
@@ -56,6 +59,14 @@ def test_both_sides_have_one_schedule_and_equal_decay():
     rates = {"initial_rate": peer["learn_rate"]["initial_rate"] / ours["encoder_scale"]}
     assert ours["learn_rate"] == {**peer["learn_rate"], **rates}
     assert ours["weight_decay"] == peer["L2"]
+
+
+@pytest.mark.parametrize("task", recipes.OUR_HEADS)
+def test_weights_are_averaged_as_in_the_shipped_configs(task):
+    shipped = load_config(Path(configs.__file__).parent / f"{task}.cfg")["training"]["optimizer"]
+    optimizer = recipes.build("ours", task, learn_rate=1e-4, updates=50).build_optimizer()
+    assert optimizer.average_decay == shipped["average_decay"]
+    assert optimizer.start_share == shipped["start_share"]
 
 
 def entities(vocab, *spans):
