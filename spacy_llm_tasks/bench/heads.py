@@ -36,6 +36,7 @@ from .device import use_device
 from .inference_sides import ENCODER
 from .invented_gold import LABELS, TOKENS_PER_ENTITY
 from .machine import circumstances
+from .plot import Plot
 from .rounds import take_turns
 
 RELATIONS_PER_ENTITY = 0.5  # CoNLL04 has 0.4
@@ -55,6 +56,9 @@ ROWS: dict[str, tuple[str, ...]] = {
 SETTINGS: dict[str, dict[str, Any]] = {"trf_ner": {"max_span": MAX_SPAN}}
 # Further down than random scores go, so that everything that is scored counts.
 FAR = 100.0
+
+
+PLOT = Plot("Times the encoder alone, CPU seconds", "ratio_cpu", lambda row: row["tasks"], digits=2)
 
 
 @dataclass(frozen=True)

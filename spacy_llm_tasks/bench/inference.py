@@ -24,12 +24,21 @@ from .device import name_of_device
 from .inference_sides import PIPELINES, Reader, Side, require_installed
 from .machine import circumstances
 from .peak import MatmulPeak
+from .plot import Plot
 from .raw_loops import LOOPS
 from .readings import in_turns
 from .workers import Reading, Worker
 
 PEAK = Side("peak")
 WITH_LONG_TEXTS = ("long", "mix")
+
+
+PLOT = Plot(
+    "Words read in a CPU second",
+    "words_per_cpu_s",
+    lambda row: " ".join(filter(None, (row["side"], row["precision"], row["windows"]))),
+    seconds="cpu_s",
+)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from . import texts
 from .fresh import run
 from .inference_sides import Side, pipeline
 from .machine import circumstances
+from .plot import Plot
 
 MB = 2**20
 BLANK = "blank"  # spaCy and all plugins that are installed, no pipeline
@@ -27,6 +28,13 @@ import sys
 from spacy_llm_tasks.bench.memory import work
 work(*sys.argv[1:])
 """
+
+
+PLOT = Plot(
+    "Most memory of the process, 2**20 bytes",
+    "peak_mb",
+    lambda row: f"{row['side']} {row['precision']}, {row['texts']}",
+)
 
 
 @dataclass(frozen=True)

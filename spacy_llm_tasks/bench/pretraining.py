@@ -21,11 +21,20 @@ from . import plain_lm
 from .machine import circumstances
 from .material import Material
 from .peak import MatmulPeak, training_flops
+from .plot import Plot
 from .pretraining_sides import SIDES, Job, work_of
 from .readings import in_turns
 from .workers import Reading, Worker
 
 PEAK = "peak"
+
+
+PLOT = Plot(
+    "Pieces trained on in a CPU second",
+    "pieces_per_cpu_s",
+    lambda row: row["side"],
+    seconds="cpu_s",
+)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,17 @@ from spacy.util import fix_random_seed
 from ..annotations import set_questions
 from . import texts
 from .machine import circumstances
+from .plot import Plot
 from .rounds import take_turns
 
 WORDS_PER_QUESTION = 10
+
+PLOT = Plot(
+    "Questions answered in a second",
+    "questions_per_s",
+    lambda row: f"{row['questions_per_text']} a text, {row['deferred_layers']} deferred",
+    digits=1,
+)
 
 
 def invented(n: int, *, seed: int) -> list[str]:

@@ -22,6 +22,7 @@ from typing import Any
 from .fresh import run
 from .inference_sides import Side, pipeline
 from .machine import circumstances
+from .plot import Plot
 
 # The clock stands around one line.
 PROGRAM = """
@@ -46,6 +47,9 @@ LINES = {
     "blank": ("", 'spacy.blank("en")'),
 }
 LOAD = ("", "spacy.load(sys.argv[1])")
+
+
+PLOT = Plot("Seconds of a fresh process", "wall_s", lambda row: row["name"], digits=2)
 
 
 @dataclass(frozen=True)

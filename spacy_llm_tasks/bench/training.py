@@ -19,9 +19,18 @@ from .device import name_of_device
 from .inference_sides import require_installed
 from .loop import DROPOUT
 from .machine import circumstances
+from .plot import Plot
 from .readings import in_turns
 from .training_sides import SIDES, Job, Trainer
 from .workers import Reading, Worker
+
+PLOT = Plot(
+    "Updates in a CPU second",
+    "updates_per_cpu_s",
+    lambda row: row["side"],
+    seconds="cpu_s",
+    digits=2,
+)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """What the commands of `bench` have in common: options, and lists in them."""
 
+import json
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from types import ModuleType
+from typing import Annotated, Any
 
 import typer
 
@@ -26,10 +28,18 @@ class ShortKind(str, Enum):
 
 
 class Format(str, Enum):
+    """How to print results that lie in files."""
+
+    table = "table"
+    json = "json"
+
+
+class ReportFormat(str, Enum):
     """How to print a report."""
 
     table = "table"
     json = "json"
+    svg = "svg"
 
 
 Weights = Annotated[
@@ -38,6 +48,9 @@ Weights = Annotated[
 ]
 Sides = Annotated[str, typer.Option(help="Which sides to run: 'ours', 'peer' or both.")]
 Threads = Annotated[int, typer.Option(min=1, help="torch threads.")]
+FormatOption = Annotated[
+    ReportFormat, typer.Option(help="A readable table, one JSON object, or a picture of bars.")
+]
 
 
 def names(option: str, name: str) -> list[str]:
@@ -55,6 +68,23 @@ def numbers(option: str, name: str, kind: type) -> list:
     except ValueError:
         expected = "numbers with commas between them"
         raise ValueError(Errors.E587.format(option=name, expected=expected, found=option)) from None
+
+
+def show(found: dict[str, Any], bench: ModuleType, format: ReportFormat) -> None:
+    """Print a report.
+
+    found (dict): The report.
+    bench (ModuleType): The benchmark that made it, with `render` and `PLOT`.
+    format (ReportFormat): As a table, as JSON, or as a picture.
+    """
+    if format is ReportFormat.json:
+        typer.echo(json.dumps(found, indent=2))
+    elif format is ReportFormat.svg:
+        from ..bench.plot import draw
+
+        typer.echo(draw(bench.PLOT, found))
+    else:
+        typer.echo(bench.render(found))
 
 
 def say(line: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from . import bench_annotate, bench_costs, bench_pretraining
-from ._bench import Format, Kind, Sides, Threads, Weights, names, numbers
+from ._bench import FormatOption, Kind, ReportFormat, Sides, Threads, Weights, names, numbers, show
 from ._config import GpuOption
 from ._run import friendly
 
@@ -99,9 +99,7 @@ def inference(
     precision: Annotated[
         str, typer.Option(help="Precisions of our side: fp32, bf16, int8, or several.")
     ] = "fp32",
-    format: Annotated[Format, typer.Option(help="A readable table or one JSON object.")] = (
-        Format.table
-    ),
+    format: FormatOption = ReportFormat.table,
     sides: Annotated[
         str,
         typer.Option(
@@ -121,7 +119,6 @@ def inference(
     like the peer's, 128 tokens every 96, and with ours. Where both sides read a token in the same
     window, their rows are compared as well.
     """
-    import json
 
     from ..bench import inference as bench
 
@@ -136,7 +133,7 @@ def inference(
         precisions=list(names(precision, "precision")),
         gpu_id=gpu_id,
     )
-    typer.echo(json.dumps(found, indent=2) if format is Format.json else bench.render(found))
+    show(found, bench, format)
 
 
 @app.command("questions")
@@ -149,9 +146,7 @@ def questions(
     per_text: Annotated[str, typer.Option(help="Numbers of questions about each text.")] = "1,4,16",
     n_texts: Annotated[int, typer.Option("--texts", min=1, help="Number of texts.")] = 20,
     rounds: Annotated[int, typer.Option(min=1, help="Measured rounds of each.")] = 3,
-    format: Annotated[Format, typer.Option(help="A readable table or one JSON object.")] = (
-        Format.table
-    ),
+    format: FormatOption = ReportFormat.table,
     threads: Threads = 1,
     seed: Annotated[int, typer.Option(help="Seeds the texts and the heads.")] = 0,
 ) -> None:
@@ -160,7 +155,6 @@ def questions(
     The encoder has the given weights, the answer head random ones. What deferring costs in accuracy
     is in `bench accuracy --sets squad1,squad1-deferred`.
     """
-    import json
 
     from ..bench import questions as bench
 
@@ -173,7 +167,7 @@ def questions(
         threads=threads,
         seed=seed,
     )
-    typer.echo(json.dumps(found, indent=2) if format is Format.json else bench.render(found))
+    show(found, bench, format)
 
 
 @app.command("weights")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ._bench import Format, Kind, Weights, names, say
+from ._bench import FormatOption, Kind, ReportFormat, Weights, names, say, show
 from ._run import friendly
 
 
@@ -24,9 +24,7 @@ def annotate(
     workers: Annotated[int, typer.Option(min=1, help="Processes of a side.")] = 2,
     rounds: Annotated[int, typer.Option(min=1, help="Measured rounds of each side.")] = 3,
     words: Annotated[int, typer.Option(min=100, help="Words of the corpus.")] = 40_000,
-    format: Annotated[Format, typer.Option(help="A readable table or one JSON object.")] = (
-        Format.table
-    ),
+    format: FormatOption = ReportFormat.table,
     seed: Annotated[int, typer.Option(help="Seeds the texts and the heads.")] = 0,
 ) -> None:
     """Measure documents per second of `annotate`, and of plain nlp.pipe with n_process, turn about.
@@ -35,7 +33,6 @@ def annotate(
     Every run is a process of its own, from its first import to its last row. What a run takes
     before it gets going is measured by a corpus of a tenth of the words, and taken off.
     """
-    import json
 
     from ..bench import annotate as bench
 
@@ -49,4 +46,4 @@ def annotate(
         seed=seed,
         say=say,
     )
-    typer.echo(json.dumps(found, indent=2) if format is Format.json else bench.render(found))
+    show(found, bench, format)

@@ -1,17 +1,25 @@
 """`bench memory`, `bench startup`, `bench training`, `bench heads`: what a pipeline costs besides
 its time on texts, and what its parts cost of that."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ._bench import Format, Kind, ShortKind, Sides, Threads, Weights, names, say
+from ._bench import (
+    FormatOption,
+    Kind,
+    ReportFormat,
+    ShortKind,
+    Sides,
+    Threads,
+    Weights,
+    names,
+    say,
+    show,
+)
 from ._config import GpuOption
 from ._run import friendly
-
-FormatOption = Annotated[Format, typer.Option(help="A readable table or one JSON object.")]
 
 
 @friendly()
@@ -23,7 +31,7 @@ def memory(
     sides: Sides = "ours,peer",
     precisions: Annotated[str, typer.Option(help="Of our side: fp32, bf16, int8.")] = "fp32",
     words: Annotated[int, typer.Option(min=1, help="Words of each kind.")] = 20_000,
-    format: FormatOption = Format.table,
+    format: FormatOption = ReportFormat.table,
     threads: Threads = 1,
     seed: Annotated[int, typer.Option(help="Seeds the texts and the heads.")] = 0,
 ) -> None:
@@ -52,7 +60,7 @@ def memory(
         seed=seed,
         say=say,
     )
-    typer.echo(json.dumps(found, indent=2) if format is Format.json else bench.render(found))
+    show(found, bench, format)
 
 
 @friendly()
@@ -60,7 +68,7 @@ def startup(
     weights: Weights,
     sides: Sides = "ours,peer",
     rounds: Annotated[int, typer.Option(min=1, help="Starts of each kind.")] = 5,
-    format: FormatOption = Format.table,
+    format: FormatOption = ReportFormat.table,
     seed: Annotated[int, typer.Option(help="Seeds the heads.")] = 0,
 ) -> None:
     """Measure what imports and loading take: each start is a fresh process, turn about.
@@ -71,7 +79,7 @@ def startup(
     from ..bench import startup as bench
 
     found = bench.report(names(sides, "sides"), weights, rounds=rounds, seed=seed)
-    typer.echo(json.dumps(found, indent=2) if format is Format.json else bench.render(found))
+    show(found, bench, format)
 
 
 @friendly()
@@ -90,7 +98,7 @@ def training(
     rounds: Annotated[int, typer.Option(min=1, help="Measured rounds of each side.")] = 5,
     steps: Annotated[int, typer.Option(min=1, help="Updates of each side in a round.")] = 4,
     batch: Annotated[int, typer.Option(min=1, help="Documents in a batch.")] = 32,
-    format: FormatOption = Format.table,
+    format: FormatOption = ReportFormat.table,
     threads: Threads = 1,
     gpu_id: GpuOption = -1,
     seed: Annotated[int, typer.Option(help="Seeds texts, entities, heads and the order.")] = 0,
@@ -114,7 +122,7 @@ def training(
         seed=seed,
     )
     found = bench.report(job, names(sides, "sides"), rounds=rounds, steps=steps, say=say)
-    typer.echo(json.dumps(found, indent=2) if format is Format.json else bench.render(found))
+    show(found, bench, format)
 
 
 @friendly()
@@ -125,7 +133,7 @@ def heads(
     ] = Kind.paragraphs,
     rounds: Annotated[int, typer.Option(min=1, help="Measured rounds of each.")] = 5,
     words: Annotated[int, typer.Option(min=1, help="Words in a round.")] = 6000,
-    format: FormatOption = Format.table,
+    format: FormatOption = ReportFormat.table,
     threads: Threads = 1,
     seed: Annotated[int, typer.Option(help="Seeds the texts and the heads.")] = 0,
 ) -> None:
@@ -139,4 +147,4 @@ def heads(
     found = bench.report(
         weights, kind=texts.value, n_words=words, rounds=rounds, threads=threads, seed=seed
     )
-    typer.echo(json.dumps(found, indent=2) if format is Format.json else bench.render(found))
+    show(found, bench, format)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import Errors
-from ._bench import Format, Threads, names, numbers, say
+from ._bench import Format, FormatOption, ReportFormat, Threads, names, numbers, say, show
 from ._config import GpuOption
 from ._run import friendly
 
@@ -51,9 +51,7 @@ def pretraining(
     dropout: Dropout = 0.1,
     rounds: Annotated[int, typer.Option(min=1, help="Measured rounds of each side.")] = 5,
     steps: Annotated[int, typer.Option(min=1, help="Steps in a round.")] = 2,
-    format: Annotated[Format, typer.Option(help="A readable table or one JSON object.")] = (
-        Format.table
-    ),
+    format: FormatOption = ReportFormat.table,
     cache: Cache = Path("benchmarks/cache/pretraining"),
     threads: Threads = 1,
     seed: Annotated[int, typer.Option(help="Seeds weights, order and masks.")] = 0,
@@ -64,7 +62,6 @@ def pretraining(
     that keeps its memory, as ours have. All are of one size, without padding, 15 % hidden. The
     share of the peak is of the float32 products that this machine does in the same rounds.
     """
-    import json
 
     from ..bench import pretraining as bench
     from ..bench.material import prepare_material
@@ -75,7 +72,7 @@ def pretraining(
     prepare_material(cache, names(corpus, "corpus"), vocabulary=vocabulary, say=say)
     job = Job(cache, size.value, length, batch, dropout, threads, seed)
     found = bench.report(job, chosen, rounds=rounds, steps=steps, say=say)
-    typer.echo(json.dumps(found, indent=2) if format is Format.json else bench.render(found))
+    show(found, bench, format)
 
 
 @friendly()
