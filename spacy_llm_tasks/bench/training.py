@@ -37,7 +37,7 @@ PLOT = Plot(
 class Speed:
     """One side's speed; rates and ratios are from median rounds.
 
-    side (str): "ours" or "peer".
+    side (str): One of `training_sides.SIDES`.
     updates_per_s (float): Steps of the optimizer in a second of wall time.
     updates_per_cpu_s (float): Steps in a second of CPU time of its process.
     words_per_s (float): Words of the batches in a second of wall time.
@@ -169,7 +169,7 @@ def render(found: Mapping[str, Any]) -> str:
     what = f"the set {found['set']}" if found["set"] else f"{found['kind']} with random entities"
     lines += [
         "",
-        f"Encoder and entities, float32, dropout {found['dropout']}, batches of {found['batch']} "
+        f"Encoder and entities, dropout {found['dropout']}, batches of {found['batch']} "
         f"documents ({what}); median of {found['rounds']} interleaved rounds of {found['steps']} "
         f"updates, {found['words']} words, {name_of_device(found)}, each side in a process "
         "of its own.",

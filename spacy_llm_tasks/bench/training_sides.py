@@ -1,7 +1,8 @@
-"""The sides of the speed of training: each fine-tunes encoder and entity recognizer in float32.
+"""The sides of the speed of training: each fine-tunes encoder and entity recognizer.
 
-Both have the recipes of the accuracy benchmark (`recipes`), the same examples in the same batches,
-the same dropout, and take each step in the same way.
+"ours-bf16" is "ours" with `training_precision = "bf16"`; the others train in float32. All have the
+recipes of the accuracy benchmark (`recipes`), the same examples in the same batches, the same
+dropout, and take each step in the same way.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from spacy.util import fix_random_seed
 from ..errors import Errors
 from . import recipes, texts
 from .device import use_device, wait_for_device
-from .inference_sides import peak_memory_mb
+from .inference_sides import ENCODER, peak_memory_mb
 from .invented_gold import with_entities
 from .loop import DROPOUT, batches
 from .sets import SETS
 from .tasks import TASKS
 from .update import take_step
 
-SIDES = ("ours", "peer")
+SIDES = ("ours", "ours-bf16", "peer")
 TASK = "ner"
 LEARN_RATE = 1e-4
 # Words of a text on average, by the kinds of texts to train on.
@@ -96,7 +97,7 @@ class Trainer:
     def __init__(self, side: str, job: Job) -> None:
         use_device(job.threads, job.gpu_id)
         fix_random_seed(job.seed)
-        recipe = recipes.build(side, TASK, learn_rate=LEARN_RATE, updates=job.updates)
+        recipe = _recipe(side, job.updates)
         self.job, self.nlp = job, recipe.pipeline(job.weights)
         self.optimizer = recipe.build_optimizer()
         self.examples = TASKS[TASK].examples(job.docs(self.nlp))
@@ -115,3 +116,11 @@ class Trainer:
         wait_for_device(self.job.gpu_id)
         loss = float(losses.get(self.nlp.pipe_names[-1], 0.0))
         return {"words": words, "loss": loss, "memory_mb": peak_memory_mb()}
+
+
+def _recipe(side: str, updates: int) -> recipes.Recipe:
+    name, _, precision = side.partition("-")
+    recipe = recipes.build(name, TASK, learn_rate=LEARN_RATE, updates=updates)
+    if precision:
+        recipe.components[ENCODER]["model"]["training_precision"] = precision
+    return recipe

@@ -94,7 +94,9 @@ def training(
     set_name: Annotated[
         str, typer.Option("--set", help="A set of entities in --data: wnut17, bc5cdr.")
     ] = "",
-    sides: Sides = "ours,peer",
+    sides: Annotated[
+        str, typer.Option(help="Which sides to run: ours, ours-bf16, peer.")
+    ] = "ours,peer",
     rounds: Annotated[int, typer.Option(min=1, help="Measured rounds of each side.")] = 5,
     steps: Annotated[int, typer.Option(min=1, help="Updates of each side in a round.")] = 4,
     batch: Annotated[int, typer.Option(min=1, help="Documents in a batch.")] = 32,
@@ -103,10 +105,11 @@ def training(
     gpu_id: GpuOption = -1,
     seed: Annotated[int, typer.Option(help="Seeds texts, entities, heads and the order.")] = 0,
 ) -> None:
-    """Measure updates per second of fine-tuning encoder and entities, both sides turn about.
+    """Measure updates per second of fine-tuning encoder and entities, all sides turn about.
 
-    Both sides have the recipes of `bench accuracy`: the given weights, the same batches, dropout of
-    0.1, Adam with the same schedule, weight decay and clipping, float32.
+    They have the recipes of `bench accuracy`: the given weights, the same batches, dropout of 0.1,
+    Adam with the same schedule, weight decay and clipping, float32; 'ours-bf16' multiplies in
+    bfloat16.
     """
     from ..bench import training as bench
     from ..bench.training_sides import Job

@@ -1,6 +1,7 @@
 """The torch side of the encoder layer: packed sequences in, one row per token, piece or doc out."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from functools import partial
 from typing import Any, NamedTuple
@@ -61,6 +62,8 @@ class DocEncoder(nn.Module):
         self.branches = nn.ModuleDict()
         # In training, rows whose activations are kept at a time; None for all.
         self.recompute_rows: int | None = None
+        # In training, products are in this precision, and the rest and the weights in float32.
+        self.training_precision = "fp32"
         for name, n_blocks in (branches or {}).items():
             self.add_branch(name, n_blocks)
 
@@ -207,11 +210,19 @@ class DocEncoder(nn.Module):
             packing = Packing.from_lengths(lengths[first:last], device=device)
             rows_of = slice(int(bounds[first]), int(bounds[last]))
             mine = [None if r is None else _to_device(r[rows_of], device) for r in rows]
-            if self.training and len(chunks) > 1:
-                parts.append(checkpoint(step, packing, *mine, use_reentrant=False))
-            else:
-                parts.append(step(packing, *mine))
-        return [p[0] if len(p) == 1 else torch.cat(p) for p in zip(*parts, strict=True)]
+            with self._products(device):
+                if self.training and len(chunks) > 1:
+                    parts.append(checkpoint(step, packing, *mine, use_reentrant=False))
+                else:
+                    parts.append(step(packing, *mine))
+        states = [p[0] if len(p) == 1 else torch.cat(p) for p in zip(*parts, strict=True)]
+        return [state.float() for state in states]
+
+    def _products(self, device: torch.device) -> AbstractContextManager:
+        """The precision of products in here (Micikevicius et al. 2018, arXiv 1710.03740)."""
+        if self.training and self.training_precision == "bf16":
+            return torch.autocast(device.type, dtype=torch.bfloat16)
+        return nullcontext()
 
 
 def read_view(batch: DocBatch, states: Tensor, kind: str) -> Tensor:

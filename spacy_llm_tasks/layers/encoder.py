@@ -40,6 +40,7 @@ def build_transformer_v1(
     window: int = 384,
     stride: int = 320,
     precision: Literal["fp32", "bf16", "int8"] = "fp32",
+    training_precision: Literal["fp32", "bf16"] = "fp32",
     recompute_rows: int | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
     """Build our Transformer as a thinc layer (registered as `spacy_llm_tasks.Transformer.v1`).
@@ -57,6 +58,9 @@ def build_transformer_v1(
     precision (str): "fp32", or for faster predictions with rounded weights "bf16" or "int8" (CPU
         only). A trained pipeline takes it at load time:
         `spacy.load(path, config={"components.transformer.model.precision": "int8"})`.
+    training_precision (str): "fp32", or "bf16" for products in bfloat16 while training, with the
+        weights and everything else in float32: faster where the processor has it, and a little
+        less exact.
     recompute_rows (int): Train on batches that are too large for the memory: the activations of
         about so many word pieces are kept at a time, the others are worked out again for the
         gradient, for about a third more time. null keeps all.
@@ -90,7 +94,14 @@ def build_transformer_v1(
             "replace_listener": replace_listener,
             "replace_listener_cfg": trf_data.replace_listener_cfg,
         },
-        shims=[EncoderShim(architecture, precision=precision, recompute_rows=recompute_rows)],
+        shims=[
+            EncoderShim(
+                architecture,
+                precision=precision,
+                training_precision=training_precision,
+                recompute_rows=recompute_rows,
+            )
+        ],
     )
 
 

@@ -22,6 +22,7 @@ class EncoderShim(TorchShim):
     architecture (dict): What the config asked for; None where it left the choice open.
     precision (str): Precision of predictions, see `nn.precision`. It belongs to the run, not to
         the weights: it is not saved with them, and neither is the next one.
+    training_precision (str): Precision of products in training: "fp32" or "bf16".
     recompute_rows (int): In training, rows whose activations are kept at a time; None for all.
     stored (dict): The precisions in which the weights are kept, if they are reduced ("linear" and
         "embeddings", see `nn.reduced`); saved with them.
@@ -34,11 +35,13 @@ class EncoderShim(TorchShim):
         architecture: dict[str, Any],
         *,
         precision: str = "fp32",
+        training_precision: str = "fp32",
         recompute_rows: int | None = None,
     ) -> None:
         super().__init__(DocEncoder, role="encoder")
         self.architecture = architecture
         self.precision = check_precision(precision)
+        self.training_precision = training_precision
         self.recompute_rows = recompute_rows
         self.stored: dict[str, str] = {}
         self.tokenizer: PieceTokenizer | None = None
@@ -157,6 +160,7 @@ class EncoderShim(TorchShim):
     def _take(self, module: nn.Module, sizes: dict[str, Any]) -> nn.Module:
         super()._take(module, sizes)
         self.encoder.recompute_rows = self.recompute_rows
+        self.encoder.training_precision = self.training_precision
         return self.encoder
 
     def training(self, dropout: float | None) -> nn.Module:

@@ -92,7 +92,7 @@ def test_wrong_sets(job, changed, code):
 
 
 def test_wrong_sides(job):
-    with pytest.raises(ValueError, match="E583.*'curated'.*ours, peer"):
+    with pytest.raises(ValueError, match="E583.*'curated'.*ours, ours-bf16, peer"):
         training.report(job, ["curated"], rounds=1, steps=1)
 
 

@@ -285,6 +285,40 @@ def test_recomputing_draws_the_same_dropout(tokenizer, nlp):
     assert slope == pytest.approx(float(found[name][2, 3]), abs=2e-2, rel=2e-2)
 
 
+# Training in bfloat16 -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [None, 64])
+def test_bfloat16_rounds_products_and_nothing_else(tokenizer, nlp, rows):
+    model, docs = make_layer(tokenizer), docs_of(nlp) * 2
+    exact_rows, exact, _ = gradients_with(model, docs, rows=None, dropout=0.0)
+    predicted = model.predict(docs)
+    shim_of(model).encoder.training_precision = "bf16"
+    rounded_rows, rounded, _ = gradients_with(model, docs, rows=rows, dropout=0.0)
+    for view, arrays in exact_rows.items():
+        for a, b in zip(arrays, rounded_rows[view], strict=True):
+            assert b.dtype == np.float32
+            np.testing.assert_allclose(a, b, atol=0.1)
+    assert any(
+        (a != b).any() for a, b in zip(exact_rows[TOKENS], rounded_rows[TOKENS], strict=True)
+    )
+    for name, gradient in exact.items():
+        assert rounded[name].dtype == torch.float32
+        assert (rounded[name] - gradient).norm() <= 0.1 * gradient.norm() + 1e-3, name
+    for a, b in zip(predicted, model.predict(docs), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_training_precision_comes_from_the_config(tokenizer):
+    model = build_transformer_v1(training_precision="bf16")
+    install(
+        model,
+        shim_of(make_layer(tokenizer)).encoder.config,
+        shim_of(make_layer(tokenizer)).tokenizer,
+    )
+    assert shim_of(model).encoder.training_precision == "bf16"
+
+
 def test_recompute_rows_must_be_positive():
     with pytest.raises(ValueError, match="E425"):
         build_transformer_v1(recompute_rows=0)
