@@ -7,6 +7,8 @@ import torch
 from spacy.tokens import Doc
 from thinc.api import NumpyOps, get_current_ops, set_current_ops, to_numpy, torch2xp, xp2torch
 
+from spacy_llm_tasks.training.optimizer import make_adamw
+
 from . import toys
 from .battery import cases
 from .toys import TEXTS, TRF_LISTENER, empty_pipeline, examples, initialize, snapshot
@@ -149,6 +151,29 @@ def test_activations_worked_out_again_give_the_same_gradients(tokenizer):
     parts = gradients(nlp)
     for name, gradient in whole.items():
         np.testing.assert_allclose(parts[name], gradient, atol=1e-5, rtol=1e-3)
+
+
+def test_training_in_bfloat16_is_near_float32(tokenizer):
+    nlp = trained(tokenizer, steps=2)
+    exact = gradients(nlp)
+    encoder_of(nlp).training_precision = "bf16"
+    for name, gradient in gradients(nlp).items():
+        assert gradient.dtype == np.float32
+        away = np.linalg.norm(gradient - exact[name])
+        assert away < 0.1 * np.linalg.norm(exact[name]) + 1e-3, name
+
+
+def test_averages_stay_on_the_device(tokenizer):
+    nlp = trained(tokenizer, steps=0)
+    optimizer = make_adamw(0.01, average_decay=0.9, start_share=0.2)
+    for _ in range(3):
+        nlp.update(examples(nlp), sgd=optimizer)
+    assert {type(array) for array in optimizer.averages.values()} == {get_current_ops().xp.ndarray}
+    own = [snapshot(doc) for doc in nlp.pipe(TEXTS)]
+    with nlp.use_params(optimizer.averages):
+        assert [snapshot(doc) for doc in nlp.pipe(TEXTS)] != own
+        assert {p.device.type for p in encoder_of(nlp).parameters()} == {"cuda"}
+    assert [snapshot(doc) for doc in nlp.pipe(TEXTS)] == own
 
 
 def test_bf16_on_the_device_is_near_float32(tokenizer, tmp_path):
