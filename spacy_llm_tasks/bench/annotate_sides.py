@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -89,8 +90,9 @@ def write_corpus(path: Path, docs: list[str]) -> None:
 
 def cpu_seconds() -> float:
     """RETURNS (float): CPU seconds of this process and of those that it has waited for."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    # `os.times` counts in hundredths of a second.
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _texts(path: Path) -> Iterator[str]:
