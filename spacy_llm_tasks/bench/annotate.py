@@ -22,6 +22,7 @@ from .inference_sides import Side, pipeline
 from .machine import circumstances
 from .plot import Plot
 from .rounds import take_turns
+from .sides import check_sides
 from .workers import Reading, Worker
 
 PART = 10  # the short corpus is this part of the long one
@@ -91,9 +92,7 @@ def report(
     RETURNS (dict[str, Any]): `results` as a list of `Speed` dicts, and how they were measured.
     RAISES (ValueError): An unknown side, or one that failed or lost rows.
     """
-    for side in sides:
-        if side not in NAMES:
-            raise ValueError(Errors.E583.format(side=side, known=", ".join(NAMES)))
+    check_sides(sides, NAMES)
     docs = texts.generate(kind, n_words=n_words, seed=seed)
     n_rows = {True: len(docs), False: max(1, len(docs) // PART)}
     with TemporaryDirectory() as scratch:

@@ -27,6 +27,7 @@ from .peak import MatmulPeak
 from .plot import Plot
 from .raw_loops import LOOPS
 from .readings import in_turns
+from .sides import check_sides
 from .workers import Reading, Worker
 
 PEAK = Side("peak")
@@ -152,8 +153,7 @@ def check(names: Sequence[str], precisions: Sequence[str], kind: str) -> None:
     library is not installed."""
     known = [*PIPELINES, *LOOPS]
     for name in names:
-        if name not in known:
-            raise ValueError(Errors.E583.format(side=name, known=", ".join(known)))
+        check_sides([name], known)
         if name in LOOPS and kind in WITH_LONG_TEXTS:
             expected = f"{', '.join(PIPELINES)} with long texts: others read their beginning"
             raise ValueError(Errors.E587.format(option="sides", expected=expected, found=name))

@@ -16,7 +16,6 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..errors import Errors
 from . import plain_lm
 from .machine import circumstances
 from .material import Material
@@ -24,6 +23,7 @@ from .peak import MatmulPeak, training_flops
 from .plot import Plot
 from .pretraining_sides import SIDES, Job, work_of
 from .readings import in_turns
+from .sides import check_sides
 from .workers import Reading, Worker
 
 PEAK = "peak"
@@ -117,9 +117,7 @@ def report(
 
 def check(sides: Sequence[str]) -> None:
     """RAISES (ValueError): A side is none of `SIDES`."""
-    for side in sides:
-        if side not in SIDES:
-            raise ValueError(Errors.E583.format(side=side, known=", ".join(SIDES)))
+    check_sides(sides, SIDES)
 
 
 def compare(readings: Mapping[str, Sequence[Reading]], *, flops: float, peak: float) -> list[Speed]:

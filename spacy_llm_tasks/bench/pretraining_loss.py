@@ -23,13 +23,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..errors import Errors
 from ..pretraining.settings import Settings
 from . import plain_lm, records
 from .machine import circumstances
 from .masked_runs import EVALUATION, OurRun, PlainRecipe, PlainRun, Score
 from .material import Material, corpus_settings
 from .records import Record, RunKey
+from .sides import check_sides
 from .workers import Worker
 
 SIDES = ("ours", "plain")
@@ -70,9 +70,7 @@ class Job:
 
     def __post_init__(self) -> None:
         """RAISES (ValueError): An unknown side."""
-        for side in self.sides:
-            if side not in SIDES:
-                raise ValueError(Errors.E583.format(side=side, known=", ".join(SIDES)))
+        check_sides(self.sides, SIDES)
 
     def key(self, side: str, rate: float) -> RunKey:
         """RETURNS (RunKey): Of a run; it names the result file."""

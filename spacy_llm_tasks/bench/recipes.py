@@ -17,6 +17,7 @@ from thinc.api import Optimizer
 
 from ..errors import Errors
 from .blocks import WEIGHTS, peer_encoder, peer_ner, peer_optimizer, peer_textcat, schedule
+from .sides import check_sides
 
 # Our heads learn faster than the encoder, as in the shipped configs; the rate of the grid is the
 # encoder's on both sides.
@@ -112,8 +113,7 @@ def build(
     RETURNS (Recipe): The recipe.
     RAISES (ValueError): If the side or the task is unknown, or the side has no recipe for the task.
     """
-    if side not in SIDES:
-        raise ValueError(Errors.E583.format(side=side, known=", ".join(SIDES)))
+    check_sides([side], SIDES)
     if task not in OUR_HEADS:
         raise ValueError(Errors.E584.format(task=task, known=", ".join(OUR_HEADS)))
     if is_scripted(side, task):

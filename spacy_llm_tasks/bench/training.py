@@ -14,13 +14,13 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from ..errors import Errors
 from .device import name_of_device
 from .inference_sides import require_installed
 from .loop import DROPOUT
 from .machine import circumstances
 from .plot import Plot
 from .readings import in_turns
+from .sides import check_sides
 from .training_sides import SIDES, Job, Trainer
 from .workers import Reading, Worker
 
@@ -111,8 +111,7 @@ def report(
 def check(sides: Sequence[str]) -> None:
     """RAISES (ValueError): A side is none of `SIDES`, or its library is not installed."""
     for side in sides:
-        if side not in SIDES:
-            raise ValueError(Errors.E583.format(side=side, known=", ".join(SIDES)))
+        check_sides([side], SIDES)
         require_installed(side)
 
 
