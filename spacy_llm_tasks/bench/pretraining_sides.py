@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from ..nn.compiled import compile_blocks
 from ..nn.encoder import TransformerEncoder
 from ..nn.presets import preset
 from ..pretraining.feed import Feed
@@ -107,8 +108,7 @@ class OurSteps:
         trunk = TransformerEncoder(preset("encoder", job.size, n_pieces=special.n_pieces))
         model = PretrainingModel(trunk, list(objectives.values()))
         if side.compiled:
-            for block in trunk.blocks:
-                block.compile()
+            compile_blocks(trunk.modules())
         optimizer = make_optimizer(model, name=side.optimizer, learn_rate=LEARN_RATE)
         self.update = Update(
             model,

@@ -178,6 +178,10 @@ class PipelineErrors:
         "this doc. Remove it from the pipeline (or exclude it: `spacy.load(path, "
         "exclude=['{name}'])`), or compare whole docs, whose embeddings are kept."
     )
+    E450 = (
+        "Weights in fewer bits (precision = int8, or a pipeline that was quantised) cannot be "
+        "compiled. Load it with compiled = false, or with another precision."
+    )
     E456 = (
         "A doc has no embedding. Run it through a pipeline with 'trf_similarity' before it is "
         "added to an index."

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..errors import Errors
 from ..nn.block import Block
+from ..nn.compiled import compile_blocks
 from ..nn.config import TransformerConfig
 from ..nn.encoder import TransformerEncoder, set_dropout
 from ..nn.packing import Packing
@@ -64,6 +65,7 @@ class DocEncoder(nn.Module):
         self.recompute_rows: int | None = None
         # In training, products are in this precision, and the rest and the weights in float32.
         self.training_precision = "fp32"
+        self.compiled = False
         for name, n_blocks in (branches or {}).items():
             self.add_branch(name, n_blocks)
 
@@ -96,6 +98,13 @@ class DocEncoder(nn.Module):
         if not 0 < n_blocks <= self.depth or "." in name:
             raise ValueError(Errors.E125.format(name=name, found=n_blocks, depth=self.depth))
         self.branches[name] = deepcopy(self.transformer.blocks[self.depth - n_blocks :])
+        if self.compiled:
+            compile_blocks(self.branches[name].modules())
+
+    def compile_blocks(self) -> None:
+        """Send all blocks, and those of later branches, through `torch.compile`."""
+        self.compiled = True
+        compile_blocks(self.modules())
 
     def _branch(self, name: str) -> list[Block]:
         return list(self.branches[name]) if name else []  # type: ignore[call-overload]

@@ -41,6 +41,7 @@ def build_transformer_v1(
     stride: int = 320,
     precision: Literal["fp32", "bf16", "int8"] = "fp32",
     training_precision: Literal["fp32", "bf16"] = "fp32",
+    compiled: bool = False,
     recompute_rows: int | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
     """Build our Transformer as a thinc layer (registered as `spacy_llm_tasks.Transformer.v1`).
@@ -61,6 +62,8 @@ def build_transformer_v1(
     training_precision (str): "fp32", or "bf16" for products in bfloat16 while training, with the
         weights and everything else in float32: faster where the processor has it, and a little
         less exact.
+    compiled (bool): Send the blocks through `torch.compile`, in training and in predictions. For
+        long runs on a GPU, or with `training_precision = "bf16"`: the first batches take longer.
     recompute_rows (int): Train on batches that are too large for the memory: the activations of
         about so many word pieces are kept at a time, the others are worked out again for the
         gradient, for about a third more time. null keeps all.
@@ -99,6 +102,7 @@ def build_transformer_v1(
                 architecture,
                 precision=precision,
                 training_precision=training_precision,
+                compiled=compiled,
                 recompute_rows=recompute_rows,
             )
         ],

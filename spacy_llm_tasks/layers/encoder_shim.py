@@ -21,8 +21,9 @@ class EncoderShim(TorchShim):
 
     architecture (dict): What the config asked for; None where it left the choice open.
     precision (str): Precision of predictions, see `nn.precision`. It belongs to the run, not to
-        the weights: it is not saved with them, and neither is the next one.
+        the weights: it is not saved with them, and neither are the next three.
     training_precision (str): Precision of products in training: "fp32" or "bf16".
+    compiled (bool): Whether blocks go through `torch.compile`.
     recompute_rows (int): In training, rows whose activations are kept at a time; None for all.
     stored (dict): The precisions in which the weights are kept, if they are reduced ("linear" and
         "embeddings", see `nn.reduced`); saved with them.
@@ -36,12 +37,14 @@ class EncoderShim(TorchShim):
         *,
         precision: str = "fp32",
         training_precision: str = "fp32",
+        compiled: bool = False,
         recompute_rows: int | None = None,
     ) -> None:
         super().__init__(DocEncoder, role="encoder")
         self.architecture = architecture
         self.precision = check_precision(precision)
         self.training_precision = training_precision
+        self.compiled = compiled
         self.recompute_rows = recompute_rows
         self.stored: dict[str, str] = {}
         self.tokenizer: PieceTokenizer | None = None
@@ -159,6 +162,10 @@ class EncoderShim(TorchShim):
 
     def _take(self, module: nn.Module, sizes: dict[str, Any]) -> nn.Module:
         super()._take(module, sizes)
+        if self.compiled and (self.precision == "int8" or self.stored):
+            raise ValueError(Errors.E450)
+        if self.compiled:
+            self.encoder.compile_blocks()
         self.encoder.recompute_rows = self.recompute_rows
         self.encoder.training_precision = self.training_precision
         return self.encoder

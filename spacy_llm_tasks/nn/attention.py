@@ -58,22 +58,33 @@ class Attention(nn.Module):
             see those of earlier calls too.
         RETURNS (Tensor): (T, W), with as many spare rows.
         """
-        n_rows = packing.n_rows
         heads = self._heads(x, packing)
+        return self.output(self.mix(heads, packing, cache, spare=len(x) - len(heads)))
+
+    def mix(
+        self, heads: Tensor, packing: Packing, cache: LayerCache | None = None, *, spare: int = 0
+    ) -> Tensor:
+        """Where rows meet: the softmax and the sums, by groups or by a kernel that needs none.
+
+        heads (Tensor): (T, 3, H, D) queries, keys and values.
+        packing (Packing): Their sequences.
+        cache (LayerCache | None): As for `forward`.
+        spare (int): Rows of zeros to put behind the last.
+        RETURNS (Tensor): (T + spare, W), the heads side by side.
+        """
         if cache is not None:
             q, k, v = heads.permute(1, 2, 0, 3)[:, None]  # (3, 1, H, t, D)
-            mixed = self._attend(q, *cache.extend(k, v), None)[0]
-            return self.output(F.pad(mixed, (0, 0, 0, len(x) - n_rows)))
+            return F.pad(self._attend(q, *cache.extend(k, v), None)[0], (0, 0, 0, spare))
         rate = self.dropout.p if self.training else 0.0
         if self.alibi is None and suits(heads[:, 0], dropout=rate):
             q, k, v = heads.unbind(1)
             mixed = attend_packed(q, k, v, packing, causal=self.causal, dropout=rate)
-            return self.output(F.pad(mixed, (0, 0, 0, len(x) - n_rows)))
+            return F.pad(mixed, (0, 0, 0, spare))
         parts = []
         for group, part in zip(packing.groups, packing.split(heads), strict=True):
             q, k, v = (rows.transpose(1, 2) for rows in part.unbind(2))  # (n, H, L, D), views
             parts.append(self._attend(q, k, v, group.mask))
-        return self.output(packing.merge(parts, spare=len(x) - n_rows))
+        return packing.merge(parts, spare=spare)
 
     def _heads(self, x: Tensor, packing: Packing) -> Tensor:
         """(T or more, W) -> (T, 3, H, D) queries, keys and values"""

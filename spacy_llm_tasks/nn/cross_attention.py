@@ -51,15 +51,28 @@ class CrossAttention(nn.Module):
         """
         n_rows = crossing.queries.n_rows
         q = self._unit(self.query(x)[:n_rows].view(n_rows, self.n_heads, -1))  # (T, H, D)
-        rate = self.dropout.p if self.training else 0.0
+        spare = len(x) - n_rows
         if cache is not None:
             keys, values = self._remembered(memory, crossing, cache)
+            rate = self.dropout.p if self.training else 0.0
             mixed = attend(q.transpose(0, 1)[None], keys, values, dropout=rate)[0]
-            return self.output(F.pad(mixed, (0, 0, 0, len(x) - n_rows)))
+            return self.output(F.pad(mixed, (0, 0, 0, spare)))
         k, v = self._keys_and_values(memory, crossing)
+        return self.output(self.mix(q, k, v, crossing, spare=spare))
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, crossing: Crossing, *, spare: int = 0) -> Tensor:
+        """Where rows meet: the softmax and the sums, by groups or by a kernel that needs none.
+
+        q (Tensor): (T, H, D) queries.
+        k, v (Tensor): (S, H, D) keys and values.
+        crossing (Crossing): Which rows of both belong together.
+        spare (int): Rows of zeros to put behind the last.
+        RETURNS (Tensor): (T + spare, W), the heads side by side.
+        """
+        rate = self.dropout.p if self.training else 0.0
         if suits(q, dropout=rate):
             mixed = attend_packed(q, k, v, crossing.queries, crossing.memory, dropout=rate)
-            return self.output(F.pad(mixed, (0, 0, 0, len(x) - n_rows)))
+            return F.pad(mixed, (0, 0, 0, spare))
         parts = []
         for group, q_part, k_part, v_part in zip(
             crossing.memory.groups,
@@ -70,7 +83,7 @@ class CrossAttention(nn.Module):
         ):
             heads = (part.transpose(1, 2) for part in (q_part, k_part, v_part))  # (n, H, L, D)
             parts.append(attend(*heads, bias=group.mask, dropout=rate))
-        return self.output(crossing.queries.merge(parts, spare=len(x) - n_rows))
+        return crossing.queries.merge(parts, spare=spare)
 
     def _keys_and_values(self, memory: Tensor, crossing: Crossing) -> tuple[Tensor, Tensor]:
         """(S, W) -> (S, H, D) each"""

@@ -80,7 +80,7 @@ def prepack(weight: Tensor) -> Tensor | None:
         oneDNN is not in use. Products of few rows take half the time with it, those of many are
         some percent faster.
     """
-    if weight.device.type != "cpu" or not weight.numel() or current() != "onednn":
+    if weight.device.type != "cpu" or is_traced() or not weight.numel() or current() != "onednn":
         return None
     reorder = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
     return None if reorder is None else reorder(weight.contiguous())
@@ -203,6 +203,7 @@ def _suits_onednn(x: Tensor, weight: Tensor) -> bool:
     return (
         x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"
+        and not is_traced()  # compilers take this operator for constant weights only
         and x.numel() > 0
         and not torch.is_autocast_enabled("cpu")
         and current() == "onednn"

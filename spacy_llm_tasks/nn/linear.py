@@ -65,6 +65,8 @@ class Linear(nn.Linear):
             return None
         if exact and not _suits_packing(x, self.weight):
             return None
+        if kernels.is_traced():  # rounding becomes a part of the graph
+            return pack(self.weight, self.bias, self.precision)
         made_from = (self.weight.data_ptr(), _version(self.weight))
         if self._packed_from != made_from:
             self._packed = pack(self.weight, self.bias, self.precision)

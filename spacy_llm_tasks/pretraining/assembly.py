@@ -12,6 +12,7 @@ from torch import nn
 
 from ..errors import Errors
 from ..nn import kernels
+from ..nn.compiled import compile_blocks
 from .checkpoints import Checkpoints
 from .evaluation import Evaluation
 from .feed import Feed
@@ -112,6 +113,8 @@ def assemble(
     model.to(team.device)
     if training.recompute:
         recompute_blocks(model)
+    if training.compiled:
+        compile_blocks(model.modules())
     wrapped = wrap(model, team, sharded=training.sharded)
     mixture = _mixture(settings, objectives)
     precision = MixedPrecision(training.precision, device=team.device)

@@ -55,6 +55,7 @@ FREE = frozenset(
         "training.keep_best",
         "training.sharded",
         "training.recompute",
+        "training.compiled",
     }
 )
 

@@ -152,6 +152,7 @@ class TrainingSettings:
     average (float | None): Decay of the exponential moving average of the weights that is
         evaluated and handed over; None: the weights themselves.
     recompute (bool): Activations of blocks are computed again in the backward pass instead of kept.
+    compiled (bool): Blocks go through `torch.compile` (see `nn.compiled`).
     sharded (bool): Weights and optimizer are spread over the machines (FSDP) instead of copied.
     log_steps (int): Steps between lines of the log.
     eval_steps (int): Steps between evaluations and checkpoints.
@@ -169,6 +170,7 @@ class TrainingSettings:
     precision: str = "bf16"
     average: float | None = None
     recompute: bool = False
+    compiled: bool = False
     sharded: bool = False
     log_steps: int = 10
     eval_steps: int = 200

@@ -1,6 +1,7 @@
 """The encoder layer against one doc, one window and one token at a time."""
 
 import resource
+import shutil
 
 import numpy as np
 import pytest
@@ -317,6 +318,41 @@ def test_training_precision_comes_from_the_config(tokenizer):
         shim_of(make_layer(tokenizer)).tokenizer,
     )
     assert shim_of(model).encoder.training_precision == "bf16"
+
+
+# Compiled blocks ----------------------------------------------------------------------------------
+
+
+def compiled_layer(tokenizer, **settings):
+    like = shim_of(make_layer(tokenizer))
+    model = build_transformer_v1(compiled=True, window=WINDOW, stride=STRIDE, **settings)
+    install(model, like.encoder.config, like.tokenizer).load_state_dict(like.encoder.state_dict())
+    return model
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+def test_compiled_blocks_train_and_predict_alike(tokenizer, nlp):
+    plain, model, docs = make_layer(tokenizer), compiled_layer(tokenizer), docs_of(nlp) * 2
+    for rows in (None, 64):  # also with blocks that are computed again
+        expected, gradients, _ = gradients_with(plain, docs, rows=rows, dropout=0.0)
+        found, compiled, _ = gradients_with(model, docs, rows=rows, dropout=0.0)
+        for view in expected:
+            for a, b in zip(expected[view], found[view], strict=True):
+                np.testing.assert_allclose(a, b, atol=1e-5)
+        for name, gradient in gradients.items():
+            torch.testing.assert_close(compiled[name], gradient, atol=1e-4, rtol=1e-4, msg=name)
+    for a, b in zip(plain.predict(docs), model.predict(docs), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    encoder = shim_of(model).encoder
+    encoder.add_branch("later", 2)
+    blocks = [*encoder.transformer.blocks, *encoder.path("later")]
+    assert all(block._compiled_call_impl is not None for block in blocks)
+
+
+def test_rounded_weights_are_not_compiled(tokenizer):
+    with pytest.raises(ValueError, match="E450"):
+        compiled_layer(tokenizer, precision="int8")
 
 
 def test_recompute_rows_must_be_positive():

@@ -163,6 +163,15 @@ def test_training_in_bfloat16_is_near_float32(tokenizer):
         assert away < 0.1 * np.linalg.norm(exact[name]) + 1e-3, name
 
 
+def test_compiled_blocks_give_the_same_gradients(tokenizer):
+    nlp = trained(tokenizer, steps=2)
+    expected, rows = gradients(nlp), to_numpy(nlp(TEXTS[0]).tensor)
+    encoder_of(nlp).compile_blocks()
+    for name, gradient in gradients(nlp).items():
+        np.testing.assert_allclose(gradient, expected[name], atol=1e-4, rtol=1e-3)
+    np.testing.assert_allclose(to_numpy(nlp(TEXTS[0]).tensor), rows, atol=1e-4)
+
+
 def test_averages_stay_on_the_device(tokenizer):
     nlp = trained(tokenizer, steps=0)
     optimizer = make_adamw(0.01, average_decay=0.9, start_share=0.2)

@@ -311,6 +311,18 @@ def test_recomputing_is_the_same_run(texts, tmp_path, done):
         assert torch.equal(weights_of(tmp_path / "out")[name], tensor), name
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+@pytest.mark.parametrize("recompute", [False, True])
+def test_compiled_blocks_learn_the_same(texts, tmp_path, done, recompute):
+    output, _ = done["encoder"]
+    changes = {"training__compiled": True, "training__recompute": recompute}
+    run(texts, tmp_path / "out", changes=changes)
+    weights = weights_of(tmp_path / "out")
+    for name, tensor in weights_of(output).items():
+        torch.testing.assert_close(weights[name], tensor, atol=1e-2, rtol=1e-2, msg=name)
+
+
 def test_stopping_is_not_ending(texts, tmp_path):
     result = run(texts, tmp_path / "out", stop=after(3))
     assert (result.step, result.is_over) == (3, False)

@@ -41,11 +41,11 @@ def ray_trouble(doc):
         time.sleep(600)
     return doc
 """
-ROWS, SHARD_ROWS = 6000, 60
+ROWS, SHARD_ROWS = 20_000, 100
 # By what their command lines have: of the task that reads, of actors, and of the processes below
 # them in which documents are annotated.
 RUN, READER, ACTOR, CHILD = "run", "ray::Read", "ray::MapWorker", "spawn_main"
-KILLS = [READER, ACTOR, CHILD, RUN, ACTOR, RUN, CHILD, ACTOR]
+KILLS = [READER, ACTOR, CHILD, RUN, ACTOR] * 4
 WORDS = "Harbury Oak Mills has sold a new bridge to the old town while others slept".split()
 
 
