@@ -110,7 +110,7 @@ def report(
         texts.generate(kind, n_words=n_words, seed=seed),
         PieceTokenizer.from_folder(weights),
     )
-    sides = sides_of(names, precisions, kind, _like_peer(tokenizer, docs))
+    sides = sides_of(names, precisions, kind, like_peer(tokenizer, docs))
     job: dict[str, Any] = {
         "kind": kind,
         "n_words": n_words,
@@ -267,7 +267,9 @@ def _spelled(side: Side) -> str:
     return "default" if side.windows is None else "{}/{}".format(*side.windows)
 
 
-def _like_peer(tokenizer: PieceTokenizer, docs: Sequence[str]) -> tuple[int, int]:
+def like_peer(tokenizer: PieceTokenizer, docs: Sequence[str]) -> tuple[int, int]:
+    """RETURNS (tuple[int, int]): Pieces in a window and from one to the next, for windows of ours
+    that hold as many tokens of these texts as those of spacy-transformers."""
     nlp = spacy.blank("en")
     n_tokens = sum(len(nlp.make_doc(text)) for text in docs)
     return agreement.token_windows(tokenizer, docs, n_tokens)

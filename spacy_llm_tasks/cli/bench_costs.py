@@ -1,5 +1,5 @@
-"""`bench memory`, `bench startup`, `bench training`, `bench heads`: what a pipeline costs besides
-its time on texts, and what its parts cost of that."""
+"""`bench memory`, `profile`, `startup`, `training`, `heads`: what a pipeline costs besides its time
+on texts, and what its parts cost of that."""
 
 from pathlib import Path
 from typing import Annotated
@@ -59,6 +59,37 @@ def memory(
         threads=threads,
         seed=seed,
         say=say,
+    )
+    show(found, bench, format)
+
+
+@friendly()
+def profile(
+    weights: Weights,
+    texts: Annotated[
+        Kind, typer.Option(help="Texts of about 20, 120 or 3,000 words, or all of them.")
+    ] = Kind.sentences,
+    precision: Annotated[str, typer.Option(help="fp32, bf16, int8, or several.")] = "fp32",
+    format: FormatOption = ReportFormat.table,
+    rounds: Annotated[int, typer.Option(min=1, help="Measured rounds.")] = 5,
+    words: Annotated[int, typer.Option(min=1, help="Words in a round.")] = 6_000,
+    threads: Threads = 1,
+    seed: Annotated[int, typer.Option(help="Seeds the texts and the heads.")] = 0,
+) -> None:
+    """Show where the time of inference goes, by kinds of operators, from text to entities.
+
+    Long texts are read in windows like those of spacy-transformers.
+    """
+    from ..bench import profile as bench
+
+    found = bench.report(
+        weights,
+        kind=texts.value,
+        precisions=names(precision, "precision"),
+        n_words=words,
+        rounds=rounds,
+        threads=threads,
+        seed=seed,
     )
     show(found, bench, format)
 
