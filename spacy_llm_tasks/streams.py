@@ -16,6 +16,8 @@ STDIN = "-"
 COMPRESSIONS = (".gz", ".zst")
 # What reading a damaged file may raise; the disk's own failures are among them: see `is_damage`.
 DAMAGE = (EOFError, OSError, zlib.error)
+# What of this package needs `pyarrow`.
+EXTRAS = "spacy-llm-tasks[annotate] or spacy-llm-tasks[pretrain]"
 _BLOCK = 2**16
 _BOM = b"\xef\xbb\xbf"
 
@@ -92,6 +94,5 @@ def pyarrow(module: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise ImportError(
-            Errors.E707.format(what="Parquet and .zst files", package="pyarrow")
-        ) from error
+        found = {"what": "Parquet and .zst files", "package": "pyarrow", "extras": EXTRAS}
+        raise ImportError(Errors.E707.format(**found)) from error

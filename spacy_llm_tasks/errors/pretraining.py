@@ -31,7 +31,7 @@ class PretrainingErrors:
     E706 = "{name} must be {expected}, found {found!r}."
     E707 = (
         "{what} need the package {package!r}, which is not installed. Install it with "
-        "`pip install spacy-llm-tasks[pretrain]`."
+        "`pip install {package}`, or with what else it is used for: {extras}."
     )
     E708 = (
         "No documentation of Python was found in {folder}: this installation comes without the "

@@ -201,7 +201,7 @@ def _datasketch() -> Any:
     try:
         import datasketch
     except ImportError as error:
-        raise ImportError(
-            Errors.E707.format(what="Near duplicates", package="datasketch")
-        ) from error
+        extras = "spacy-llm-tasks[pretrain]"
+        found = {"what": "Near duplicates", "package": "datasketch", "extras": extras}
+        raise ImportError(Errors.E707.format(**found)) from error
     return datasketch
