@@ -3,8 +3,9 @@
 import errno
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 PART = ".part-"
 # Error numbers of a disk, a quota or a file system that takes no more.
 NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
+_RUST_NUMBER = re.compile(r"\bos error (\d+)|\bOs \{ code: (\d+)")
 
 
 @contextmanager
@@ -27,8 +29,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
     clean_parts(path.parent, path.name)
     part.mkdir()
     try:
-        yield part
-        sync_folder(part)
+        with naming(path):
+            yield part
+            sync_folder(part)
         if path.exists():
             path.rename(replaced)
         part.rename(path)
@@ -41,7 +44,28 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 def is_full(error: BaseException) -> bool:
     """RETURNS (bool): Whether the disk, or what one may use of it, was at its end."""
-    return isinstance(error, OSError) and error.errno in NO_SPACE
+    return error_number(error) in NO_SPACE
+
+
+def error_number(error: BaseException) -> int | None:
+    """RETURNS (int | None): The operating system's number of an error. Libraries in Rust, such as
+    safetensors, raise errors of their own and tell it in the message: `(os error 28)`."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = _RUST_NUMBER.search(str(error))
+    return int(found[1] or found[2]) if found else None
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Add a path to the error of a full disk, which says where it was when a file is opened, but
+    not when it is written."""
+    try:
+        yield
+    except OSError as error:
+        if is_full(error) and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def clean_parts(folder: Path, name: str = "*") -> None:
@@ -85,14 +109,37 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write bytes so that a reader finds the old file or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.parent / f"{PART}{path.name}"
+    write_together({path: data})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: none takes its place before all of them are on the disk.
+
+    On an error, such as a full disk, the old ones stay. Only a kill between two moves leaves some
+    of both.
+
+    contents (Mapping): Path -> bytes; moved to their places in this order. The folders exist.
+    """
+    parts = {path: path.parent / f"{PART}{path.name}" for path in contents}
     try:
-        part.write_bytes(data)
-        sync(part)
-        os.replace(part, path)
+        for path, data in contents.items():
+            with naming(path):
+                parts[path].write_bytes(data)
+                sync(parts[path])
+        for path, part in parts.items():
+            os.replace(part, path)
     except BaseException:
-        part.unlink(missing_ok=True)
+        for part in parts.values():
+            part.unlink(missing_ok=True)
         raise
+
+
+def grant_usual_rights(path: Path) -> None:
+    """Give a file the rights that any new file gets here, by the umask of this process. Some
+    writers, such as that of safetensors, make files that only their owner can read."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)
 
 
 def files_under(folder: Path) -> list[Path]:

@@ -27,7 +27,8 @@ def open_bytes(path: str | Path) -> AbstractContextManager[BinaryIO]:
 
     path (str | Path): The file; what ends in `.gz` or `.zst` is decompressed. "-" is the standard
         input, which stays open behind the block.
-    RETURNS (AbstractContextManager[BinaryIO]): The stream.
+    RETURNS (AbstractContextManager[BinaryIO]): The stream. What a damaged file holds before the
+        damage is read before the error is raised.
     RAISES (OSError): If it cannot be opened.
     RAISES (ImportError): For `.zst` without `pyarrow`.
     """
@@ -37,8 +38,7 @@ def open_bytes(path: str | Path) -> AbstractContextManager[BinaryIO]:
     if suffix == ".gz":
         return cast(BinaryIO, gzip.open(path, "rb"))
     if suffix == ".zst":
-        stream = pyarrow("pyarrow").input_stream(str(path), compression="zstd")
-        return cast(BinaryIO, io.BufferedReader(stream, _BLOCK))
+        return cast(BinaryIO, io.BufferedReader(_ZstdStream(path), _BLOCK))
     return Path(path).open("rb")
 
 
@@ -82,6 +82,96 @@ def first_bytes(stream: BinaryIO, limit: int | None) -> bytes:
         blocks.append(block)
         missing = None if missing is None else missing - len(block)
     return b"".join(blocks).removeprefix(_BOM)
+
+
+class _ZstdStream(io.RawIOBase):
+    """What a `.zst` file holds.
+
+    Arrow's stream forgets what it has decompressed when it comes to damage. The file is then read
+    once more up to that place, and on from there in the smallest steps.
+
+    path (str | Path): The file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self._position = 0
+        self._damage: OSError | None = None
+        self._in_steps = False
+        self._open(steps_from=None)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)[:_BLOCK]
+        if not self._in_steps:
+            try:
+                n = int(self._stream.readinto(view))
+                self._position += n
+                return n
+            except OSError as error:
+                if error.errno is not None:  # the disk's
+                    raise
+                self._read_again(error)
+        n = 0
+        while n < len(view) and self._damage is None:
+            try:
+                byte = self._stream.read(1)
+            except OSError as error:
+                self._damage = error
+                break
+            if not byte:
+                break
+            view[n] = byte[0]
+            n += 1
+        if n == 0 and self._damage is not None:
+            raise self._damage
+        return n
+
+    def close(self) -> None:
+        if not self.closed:
+            self._source.close()
+        super().close()
+
+    def _open(self, *, steps_from: int | None) -> None:
+        self._source = _Source(self._path, steps_from)
+        try:
+            self._stream = pyarrow("pyarrow").CompressedInputStream(self._source, "zstd")
+        except BaseException:
+            self._source.close()
+            raise
+
+    def _read_again(self, error: OSError) -> None:
+        """Go to where the last read began that did not fail."""
+        self._source.close()
+        self._open(steps_from=self._source.last)
+        self._in_steps = True
+        missing = self._position
+        while missing:
+            block = self._stream.read(min(_BLOCK, missing))
+            if not block:  # the file has changed meanwhile
+                raise error
+            missing -= len(block)
+
+
+class _Source(io.FileIO):
+    """The bytes of a file, one by one from some place on.
+
+    path (str | Path): The file.
+    steps_from (int | None): That place; None: nowhere.
+    """
+
+    def __init__(self, path: str | Path, steps_from: int | None) -> None:
+        super().__init__(str(path))
+        self.last = 0  # where the last read began
+        self._steps_from = steps_from
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.last = self.tell()
+        if self._steps_from is not None and size is not None:
+            size = 1 if self.last >= self._steps_from else min(size, self._steps_from - self.last)
+        return super().read(-1 if size is None else size) or b""
 
 
 def pyarrow(module: str) -> Any:

@@ -1,6 +1,8 @@
 import gzip
 import io
+import random
 import sys
+import tracemalloc
 
 import pyarrow
 import pytest
@@ -57,3 +59,71 @@ def test_what_to_install_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match="E707.*pip install"):
         streams.pyarrow("pyarrow")
+
+
+def packed(path, data):
+    with pyarrow.output_stream(str(path), compression="zstd") as out:
+        out.write(data)
+        out.flush()  # what comes behind holds nothing
+    return path.read_bytes()
+
+
+def read_until_damage(path):
+    """What a file gives, and the damage, which is told again when one asks again."""
+    found = []
+    with open_bytes(path) as stream:
+        with pytest.raises(OSError) as caught:
+            while block := stream.read1(1000):
+                found.append(block)
+        with pytest.raises(OSError):
+            stream.read(1)
+    assert is_damage(path, caught.value)
+    return b"".join(found)
+
+
+def test_what_comes_before_the_damage_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "a.zst"
+    data = random.Random(0).randbytes(300_000) + b"\n" * 300_000
+    whole = packed(path, data)
+    for block in (streams._BLOCK, 777):
+        monkeypatch.setattr(streams, "_BLOCK", block)
+        path.write_bytes(whole + b"garbage")
+        assert read_until_damage(path) == data
+        path.write_bytes(whole[:-1])
+        assert read_until_damage(path) == data
+        path.write_bytes(whole[:290_000])
+        found = read_until_damage(path)
+        assert len(found) >= 2**18 and data.startswith(found)  # two blocks of zstd, or more
+    path.write_bytes(b"nothing compressed")
+    assert read_until_damage(path) == b""
+    path.write_bytes(whole + whole)
+    with open_bytes(path) as stream:
+        assert stream.read() == data + data
+
+
+def test_memory_does_not_grow_with_a_damaged_file(tmp_path):
+    path = tmp_path / "a.zst"
+    data = packed(path, b"some words\n" * 500_000)
+    path.write_bytes(data + b"garbage")
+    tracemalloc.start()
+    n = 0
+    with open_bytes(path) as stream, pytest.raises(OSError):
+        while block := stream.read1(2**16):
+            n += len(block)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert n == 5_500_000 and peak < 1_000_000
+
+
+def test_failures_of_the_disk_are_not_read_again(tmp_path, monkeypatch):
+    packed(tmp_path / "a.zst", DATA)
+
+    def failing(self, size=-1, /):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(streams._Source, "read", failing)
+    with open_bytes(tmp_path / "a.zst") as stream, pytest.raises(OSError) as caught:
+        stream.read(10)
+    assert caught.value.errno == 5
+    with pytest.raises(FileNotFoundError):
+        open_bytes(tmp_path / "b.zst")

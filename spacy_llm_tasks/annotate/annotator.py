@@ -37,25 +37,45 @@ class AnnotatorSettings:
     """What an annotator is made of, in plain values.
 
     pipeline (str): Folder of the pipeline.
-    parts (tuple[str, ...]): Which annotations are wanted, see `outputs.row_of`.
-    questions (tuple[str, ...]): What `trf_qa` is asked about each document.
+    parts (Sequence[str]): Which annotations are wanted, see `outputs.row_of`. Kept as a tuple.
+    questions (Sequence[str]): What `trf_qa` is asked about each document. Kept as a tuple.
     max_chars (int | None): Limit of the pipeline for the characters of a document.
     code (str | None): A Python file that registers functions which the pipeline names.
     gpu_id (int): GPU to use; -1: the CPU.
     threads (int): Threads of torch and of the libraries under it.
     kernel (str | None): Kernel of our encoder, see `nn.kernels`; None: left as it is.
     index (str | None): Also make entries of a search index: "doc", "sent" or "ent".
+    RAISES (ValueError): If the parts or the questions are no sequence of strings.
     """
 
     pipeline: str
-    parts: tuple[str, ...]
-    questions: tuple[str, ...] = ()
+    parts: Sequence[str]
+    questions: Sequence[str] = ()
     max_chars: int | None = None
     code: str | None = None
     gpu_id: int = -1
     threads: int = 1
     kernel: str | None = None
     index: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("parts", "questions"):
+            object.__setattr__(self, name, strings(name, getattr(self, name)))
+
+
+def strings(name: str, found: Any) -> tuple[str, ...]:
+    """Check a setting of several strings. A single one would be taken letter by letter.
+
+    name (str): What the setting is called.
+    found (Any): What was given.
+    RETURNS (tuple[str, ...]): The strings.
+    RAISES (ValueError): If it is no sequence of strings.
+    """
+    is_several = isinstance(found, Sequence) and not isinstance(found, str | bytes)
+    if not is_several or not all(isinstance(value, str) for value in found):
+        expected = "a list or tuple of strings"
+        raise ValueError(Errors.E806.format(name=name, expected=expected, found=found))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,17 @@
 """`annotate_corpus`: a pipeline over a corpus of any size, that can be stopped and goes on."""
 
 import multiprocessing
-import os
 import shutil
-import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ..errors import Errors
-from ..files import PART, clean_parts, is_full, sync
-from ..streams import STDIN
+from ..files import PART, clean_parts, is_full
 from .annotator import AnnotatorSettings
 from .engines.engine import Engine, EngineSettings, Work, make_engine, reader_of
 from .engines.ray_session import require_ray
@@ -26,10 +25,17 @@ from .running.crew import default_threads
 from .running.journal import Done, Journal
 from .running.lock import FolderLock
 from .running.manifest import FILE as MANIFEST
-from .running.manifest import describe, read_manifest, require_same, write_manifest
+from .running.manifest import (
+    changes_between,
+    describe,
+    read_manifest,
+    require_same,
+    write_manifest,
+)
 from .running.pipelines import find_pipeline, kernel_for, require_embeddings
 from .running.progress import Meter, Progress
 from .running.shard_file import OutputSettings
+from .running.standard_input import Stopped, forget_spooled, go_on_unless, spooled
 from .running.summary import Summary, conclude
 from .running.worker import WorkerSettings
 from .settings import Settings
@@ -38,6 +44,8 @@ from .settings import Settings
 OWN_FOLDER = ".run"
 LOCK, JOURNAL, IDS, SURVEY = "lock", "journal.jsonl", "ids.sqlite", "survey.json"
 TEMPORARY, ENTRIES = "temporary", "entries"
+# Kinds of files in the input folders that are told as not read.
+MOST_NAMED = 20
 
 
 def annotate_corpus(
@@ -97,14 +105,28 @@ def annotate_corpus(
     path, folder = find_pipeline(pipeline), Path(output)
     if settings.index is not None:
         require_embeddings(path)
-    found = find_inputs(inputs, stdin_format=settings.stdin_format, exclude=folder)
+    passed_by: Counter[str] = Counter()
+    found = find_inputs(
+        inputs, stdin_format=settings.stdin_format, exclude=folder, passed_by=passed_by
+    )
     own = folder / OWN_FOLDER
     own.mkdir(parents=True, exist_ok=True)
+    stop = stop or _never
     with FolderLock(own / LOCK):
-        _prepare_folder(folder, resume=resume)
-        files = _spooled(found, own)
-        run = _Run(path, files, folder, settings, engine=where, workers=workers)
-        return run.annotate(stop or _never, on_progress or _ignore)
+        try:
+            _prepare_folder(folder, resume=resume)
+            files = spooled(found, own, stop=stop)
+            run = _Run(path, files, folder, settings, engine=where, workers=workers, stop=stop)
+            summary = run.annotate(stop, on_progress or _ignore)
+            summary = replace(summary, passed_by=dict(passed_by.most_common(MOST_NAMED)))
+        except Stopped:  # before the work has begun
+            journal = Journal(own / JOURNAL, folder)
+            return conclude(folder, journal, Meter(rows=0, errors=0), is_finished=False)
+        except OSError as error:
+            if is_full(error):
+                raise OSError(Errors.E843.format(problem=error)) from error
+            raise
+        return summary
 
 
 class _Run:
@@ -119,6 +141,7 @@ class _Run:
         *,
         engine: EngineSettings,
         workers: int,
+        stop: Callable[[], bool],
     ) -> None:
         self.files, self.folder, self.settings = files, folder, settings
         self.engine, self.workers = engine, workers
@@ -132,7 +155,13 @@ class _Run:
             pipeline=pipeline,
             files=files,
             settings={**settings.for_manifest(), "threads": threads, "kernel": kernel},
+            on_block=partial(go_on_unless, stop),
         )
+        if saved is not None and not len(Journal(self.own / JOURNAL, folder)):
+            # Nothing was done, perhaps since something was wrong with what has changed now.
+            if any(changes_between(saved, manifest)):
+                _forget(self.own, folder)
+                saved = None
         if saved is None:
             columns = columns_of(files, settings.read)
             write_manifest(folder, {**manifest, "columns": columns.to_dict()})
@@ -262,44 +291,26 @@ def _prepare_folder(folder: Path, *, resume: bool) -> None:
     """See to it that the folder holds a run to go on with, or none."""
     own, manifest = folder / OWN_FOLDER, folder / MANIFEST
     if (own / SURVEY).exists() and manifest.exists():
-        if not resume:
+        is_begun = len(Journal(own / JOURNAL, folder)) > 0
+        if is_begun and not resume:
             raise ValueError(Errors.E852.format(folder=folder))
-        return
+        if resume:
+            return
     others = sorted(path.name for path in folder.iterdir() if path.name != OWN_FOLDER)
     others = [name for name in others if not name.startswith(PART) and name != MANIFEST]
     if others:
         raise ValueError(Errors.E853.format(folder=folder, found=", ".join(others[:3])))
-    # A run that ended before it knew its corpus, for a duplicate id perhaps, has done nothing:
-    # it may begin anew with other settings.
-    for path in (manifest, *own.glob(f"{IDS}*"), *(() if resume else own.glob("stdin.*"))):
+    # A run that ended before its first shard, for a duplicate id or a missing component perhaps,
+    # has done nothing: it may begin anew with other settings.
+    _forget(own, folder)
+    if not resume:
+        forget_spooled(own)
+
+
+def _forget(own: Path, folder: Path) -> None:
+    """Have a run that has done nothing begin anew."""
+    for path in (folder / MANIFEST, own / SURVEY, own / JOURNAL, *own.glob(f"{IDS}*")):
         path.unlink(missing_ok=True)
-
-
-def _spooled(files: Sequence[InputFile], own: Path) -> list[InputFile]:
-    """The standard input as a file: it cannot be read twice, and a run may have to."""
-    kept = []
-    for file in files:
-        if file.path == STDIN:
-            path = own / f"stdin.{file.format}"
-            if not path.exists():
-                _spool(sys.stdin.buffer, path)
-            file = replace(file, path=str(path))
-        kept.append(file)
-    return kept
-
-
-def _spool(stream: BinaryIO, path: Path) -> None:
-    part = path.parent / f"{PART}{path.name}"
-    try:
-        with part.open("wb") as file:
-            shutil.copyfileobj(stream, file, 1 << 20)
-        sync(part)
-        os.replace(part, path)
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        if is_full(error):
-            raise OSError(Errors.E843.format(problem=error)) from error
-        raise
 
 
 def _never() -> bool:

@@ -1,6 +1,6 @@
 """What a run is told to do, apart from where and by how many workers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from ..errors import Errors
 from ..search.entries import check_unit
 from ..search.quantize import form_of
 from ..weights.checksum import sha256_of
+from .annotator import strings
 from .reading.read_settings import ReadSettings
 from .reading.shards import Cut
 from .writing.outputs import DEFAULT_PARTS, FORMATS, check_parts
@@ -19,8 +20,8 @@ class Settings:
     """What a run does.
 
     format (str): Of the files of output: "parquet", "jsonl" or "spacy".
-    parts (tuple[str, ...]): Which annotations are written, see `outputs.row_of`.
-    questions (tuple[str, ...]): What `trf_qa` is asked about each document.
+    parts (Sequence[str]): Which annotations are written, see `outputs.row_of`. Kept as a tuple.
+    questions (Sequence[str]): What `trf_qa` is asked about each document. Kept as a tuple.
     read (ReadSettings): How files are read.
     cut (Cut): How large shards and batches are.
     seconds (float | None): A document that takes longer is left out; None sets no limit.
@@ -34,8 +35,8 @@ class Settings:
     """
 
     format: str = "parquet"
-    parts: tuple[str, ...] = DEFAULT_PARTS
-    questions: tuple[str, ...] = ()
+    parts: Sequence[str] = DEFAULT_PARTS
+    questions: Sequence[str] = ()
     read: ReadSettings = field(default_factory=ReadSettings)
     cut: Cut = field(default_factory=Cut)
     seconds: float | None = None
@@ -48,6 +49,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         _require("format", self.format, self.format in FORMATS, f"one of {', '.join(FORMATS)}")
+        for name in ("parts", "questions"):
+            object.__setattr__(self, name, strings(name, getattr(self, name)))
         check_parts(self.parts)
         if self.index is not None:
             check_unit(self.index)
@@ -79,7 +82,7 @@ class Settings:
     def written_parts(self) -> tuple[str, ...]:
         """RETURNS (tuple[str, ...]): What rows must hold for the format."""
         needs_doc = self.format == "spacy" and "doc" not in self.parts
-        return (*self.parts, "doc") if needs_doc else self.parts
+        return (*self.parts, "doc") if needs_doc else tuple(self.parts)
 
     def for_manifest(self) -> dict[str, Any]:
         """RETURNS (dict): All that changes the output, by name. Code counts by its content."""

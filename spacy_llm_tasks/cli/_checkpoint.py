@@ -62,8 +62,17 @@ def echo_checkpoint(path: Path, description: "Description") -> None:
     echo_table([*rows, ["all", f"{parameters['total']:,}"]], title="Parameters")
     rows = [[precision, size(n)] for precision, n in facts["weight_bytes"].items()]
     echo_table(rows, title="Weights in memory, linear layers in")
+    _echo_memory(facts)
     _echo_operations(facts)
     _echo_tokenizer(facts)
+
+
+def _echo_memory(facts: dict[str, Any]) -> None:
+    rows = [["weights, gradients and AdamW's two moments", size(facts["training_bytes"])]]
+    echo_table(rows, title="Training in float32, without what grows with the batch")
+    if facts["cache_bytes"] is not None:
+        rows = [[f"a sequence of {facts['longest']:,} pieces", size(facts["cache_bytes"])]]
+        echo_table(rows, title="Keys and values that are kept while it writes, in float32")
 
 
 def _echo_operations(facts: dict[str, Any]) -> None:

@@ -255,6 +255,7 @@ def _clock(seconds: float) -> str:
 
 
 def _show(summary: "Summary") -> None:
+    from ..annotate.reading.input_files import shown_passed_by
     from ._table import echo_facts
     from ._units import size
 
@@ -273,6 +274,8 @@ def _show(summary: "Summary") -> None:
             f"{size(sample['parent'])}, workers {workers}"
         )
     echo_facts(facts, title=f"Annotated in {summary.output}")
+    if summary.passed_by:
+        typer.echo(f"\nNot read: {shown_passed_by(summary.passed_by)}")
     for name in ("ents", "spans", "relations", "cats"):
         counts = getattr(summary.labels, name).most_common(10)
         if counts:

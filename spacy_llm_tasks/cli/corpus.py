@@ -59,8 +59,11 @@ def command(
         typer.Option(help="Keep the first of documents that are nearly the same, too."),
     ] = False,
     near_threshold: Annotated[
-        float, typer.Option(help="From which Jaccard index of runs of five words they are so.")
-    ] = 0.8,
+        float | None,
+        typer.Option(
+            help="From which Jaccard index of runs of five words they are so; 0.8 by default."
+        ),
+    ] = None,
     held_out: Annotated[float, typer.Option(help="Share of documents to hold out.")] = 0.02,
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     json_report: Annotated[
@@ -84,6 +87,11 @@ def command(
     from ..corpora.spacy_texts import spacy_texts
     from ..pretraining.texts.corpus import CorpusSettings, prepare
 
+    if near_threshold is not None and not near_duplicates:
+        raise typer.BadParameter(
+            "has no effect without --near-duplicates", param_hint="--near-threshold"
+        )
+    default = CorpusSettings.near_threshold
     settings = CorpusSettings(
         paths=inputs,
         text_column=text_column,
@@ -96,7 +104,7 @@ def command(
         scrub=[kind.strip() for kind in scrub.split(",") if kind.strip()],
         exact_duplicates=exact_duplicates,
         near_duplicates=near_duplicates,
-        near_threshold=near_threshold,
+        near_threshold=default if near_threshold is None else near_threshold,
         held_out=held_out,
         seed=seed,
     )

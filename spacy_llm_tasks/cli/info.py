@@ -57,9 +57,10 @@ def command(
 
     Of weights: what kind of model they are, how many parameters it has and where, how many bytes
     its weights take when linear layers are float32, bfloat16 or 8-bit integers (the float32 ones
-    are kept besides), and how much it computes for a piece: 2 operations for each weight of a
-    linear layer (Kaplan et al. 2020) and 4 for each column and piece that attention looks at
-    (Chowdhery et al. 2022), three times as much in training.
+    are kept besides), how many training takes at least and a decoder keeps of a sequence that it
+    writes, and how much it computes for a piece: 2 operations for each weight of a linear layer
+    (Kaplan et al. 2020) and 4 for each column and piece that attention looks at (Chowdhery et al.
+    2022), three times as much in training.
     """
     if path is None:
         here = {"packages": versions(), "machine": machine()}

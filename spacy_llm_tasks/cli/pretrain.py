@@ -1,6 +1,7 @@
 """`pretrain`: raw text to an encoder, a decoder or both, resumable, on one machine or many."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from ._run import debugging, friendly
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
 OPTIONS = ["--output", "--resume", "--no-resume", "--device", "--threads", "--max-minutes"]
 OPTIONS += ["--max-steps", "--tensorboard", "--help"]
+DEVICES = re.compile(r"auto|cpu|cuda(:\d{1,2})?")
 
 
 @friendly()
@@ -33,7 +35,7 @@ def command(
         ),
     ] = False,
     device: Annotated[
-        str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")
+        str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU where there is one.")
     ] = "auto",
     threads: Annotated[
         int | None,
@@ -114,6 +116,7 @@ def pretrain_config(
 
     # The processes of a machine read the same file.
     with _told_elsewhere(ValueError, unless=os.environ.get("LOCAL_RANK", "0") == "0"):
+        place = _device(device)
         settings = Settings.from_dict(read_config(config_path, overrides))
     if threads is not None:
         torch.set_num_threads(threads)
@@ -134,7 +137,7 @@ def pretrain_config(
             settings,
             output,
             resume=resume,
-            device=_device(device),
+            device=place,
             readers={".spacy": _spacy_texts},
             say=bar.say,
             on_line=on_line,
@@ -199,8 +202,14 @@ def _spacy_texts(path: Path) -> Iterator[str]:
 
 
 def _device(name: str) -> str:
+    """RETURNS (str): The device of torch. RAISES (ValueError): None that a run can use."""
     import torch
 
+    from ..errors import Errors
+
+    if not DEVICES.fullmatch(name):
+        expected = "auto, cpu, cuda or cuda:N"
+        raise ValueError(Errors.E706.format(name="--device", expected=expected, found=name))
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name
@@ -271,7 +280,7 @@ class _Board:
         self._folder = folder
         self._writer: Any = None
         if folder is not None:  # that it is missing is told before hours of training
-            import torch.utils.tensorboard  # noqa: F401
+            _summary_writer()
 
     def __enter__(self) -> "_Board":
         return self
@@ -287,9 +296,19 @@ class _Board:
         if self._folder is None:
             return
         if self._writer is None:  # of several processes, only the first comes here
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(self._folder))
+            self._writer = _summary_writer()(str(self._folder))
         for name, curve in collect([line]).items():
             for step, value in curve:
                 self._writer.add_scalar(name.replace(" ", "/"), value, int(step))
+
+
+def _summary_writer() -> Any:
+    from ..errors import Errors
+
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        extras = "spacy-llm-tasks[pretrain]"
+        found = {"what": "Files for TensorBoard", "package": "tensorboard", "extras": extras}
+        raise ImportError(Errors.E707.format(**found)) from error
+    return SummaryWriter

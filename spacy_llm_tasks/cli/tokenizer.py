@@ -111,8 +111,7 @@ def train(
     from ..pretraining.texts.corpus import is_held_out
     from ..tokenization import PieceTokenizer, train_tokenizer
 
-    if output.exists() and not output.is_dir():
-        raise ValueError(Errors.E226.format(path=output))
+    _check_free(output)
     other = PieceTokenizer.from_folder(reference) if reference is not None else None
     texts, report = _reader(inputs, text_column, txt_documents, invalid)
     tokenizer = train_tokenizer(
@@ -180,6 +179,22 @@ def info(
             compared[reference] = other
         _compare(compared, texts, json_report)
         _show_losses(report)
+
+
+def _check_free(folder: Path) -> None:
+    """A new tokenizer replaces an earlier one, but never that of a checkpoint."""
+    from ..files import PART
+    from ..tokenization.tokenizer import FILES
+
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ValueError(Errors.E226.format(path=folder))
+    # What a kill has left of an earlier one is written over.
+    known = {*FILES, *(f"{PART}{name}" for name in FILES)}
+    others = sorted(path.name for path in folder.iterdir() if path.name not in known)
+    if others:
+        raise ValueError(Errors.E227.format(folder=folder, found=", ".join(others[:3])))
 
 
 def _reader(

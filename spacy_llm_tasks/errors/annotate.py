@@ -3,9 +3,9 @@
 
 class AnnotateErrors:
     E800 = (
-        "No file to annotate at {path}. Expected a file, a folder or a pattern of files that end "
-        "in {expected} (all but the last two also with .gz or .zst behind), or '-' for the "
-        "standard input. Check the path."
+        "No file to annotate at {path}{found}. Expected a file, a folder or a pattern of files "
+        "that end in {expected} (all but the last two also with .gz or .zst behind), or '-' for "
+        "the standard input. Check the path."
     )
     E801 = (
         "{path} is of no kind that can be annotated. Expected a regular file whose name ends in "
@@ -42,6 +42,18 @@ class AnnotateErrors:
     E812 = (
         "Two documents have the id {id!r}: {first} and {second}. Give one another id, or let the "
         "later one be numbered (duplicate_ids = 'number')."
+    )
+    E813 = (
+        "{path} has no row of column names: its first row cannot be read ({reason}). Close its "
+        "quotes, end its lines with a line feed, and name the columns in the first."
+    )
+    E814 = (
+        "What was found in this document cannot be written ({reason}). Look at the component that "
+        "annotates so."
+    )
+    E815 = (
+        "Parquet cannot hold the rows of {path} together ({reason}). Leave out the columns of "
+        "unusual types, or write another format (--format jsonl)."
     )
     E840 = (
         "The output folder is in use by another run ({owner}, {path}). Wait for it, stop it, or "
@@ -104,6 +116,10 @@ class AnnotateErrors:
     E857 = (
         "The search index {path} of this run is gone, and with it what {part} and perhaps others "
         "had for it. Put it back, make one with `search add`, or start anew in another folder."
+    )
+    E858 = (
+        "What comes from the standard input is not the corpus that this run began with. Give it "
+        "the same again, or nothing (it was kept); for another corpus choose another folder."
     )
     E870 = (
         "The engine 'ray' needs the package `ray`, {oldest} or later; found: {found}. Install it "

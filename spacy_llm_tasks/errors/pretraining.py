@@ -25,8 +25,8 @@ class PretrainingErrors:
         "the text with text_column."
     )
     E705 = (
-        "{path} is damaged or ends too early, after line or row {line} ({reason}). Copy it again; "
-        "to use what can be read of a compressed file, set invalid = 'skip' or 'replace'."
+        "{path} is damaged or ends too early, after line {line} ({reason}). Copy it again; to use "
+        "what can be read of it, set invalid = 'skip' or 'replace'."
     )
     E706 = "{name} must be {expected}, found {found!r}."
     E707 = (
@@ -44,6 +44,15 @@ class PretrainingErrors:
     E710 = (
         "{folder} holds other files than a prepared corpus ({found}), and preparing one would "
         "replace it. Name a folder that is empty or not there yet."
+    )
+    E711 = (
+        "All {n} documents of the corpus were held out, because the share is {share}: there is "
+        "nothing to train on. Set a smaller held_out, or cut the text into more documents "
+        "(txt_documents)."
+    )
+    E712 = (
+        "{path} is damaged or ends too early, after row {line} ({reason}). Copy it again, or write "
+        "it anew: no reader goes on behind damage in a Parquet file."
     )
     E720 = (
         "There are no pieces in {folder}: it lacks a file of a piece store. Check the path, or "

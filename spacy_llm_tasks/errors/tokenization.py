@@ -67,7 +67,7 @@ class TokenizationErrors:
         "characters alone need {least}. Ask for more, usually 8,000 to 50,000."
     )
     E224 = (
-        "There is nothing to learn a vocabulary from: {n_texts} texts, in which no character "
+        "There is nothing to learn a vocabulary from: {n_texts} texts, in which no {what} "
         "occurs {min_frequency} times. Check the inputs, or lower the minimum frequency."
     )
     E225 = (
@@ -76,3 +76,7 @@ class TokenizationErrors:
         "minimum frequency."
     )
     E226 = "{path} is a file. Name a folder for the tokenizer: it is made of several files."
+    E227 = (
+        "{folder} holds other files than a tokenizer's ({found}), and a new tokenizer there would "
+        "not fit them. Name a folder that is empty or not there yet."
+    )

@@ -21,7 +21,7 @@ from thinc.api import Model
 from torch import Tensor
 
 from ..errors import Errors
-from ..files import write_json
+from ..files import grant_usual_rights, write_json
 from ..layers.encoder import install, restore, shim_of
 from ..layers.onnx_encoder import GRAPH
 from ..layers.shim import contiguous_state, load_state
@@ -119,6 +119,7 @@ def _write(state: dict[str, Tensor], path: Path) -> None:
         state[GRAPH].numpy().tofile(path)
     else:
         save_file(state, path)
+        grant_usual_rights(path)
 
 
 def _mapped(path: Path) -> dict[str, Tensor]:

@@ -28,7 +28,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import Errors, Warnings
-from ..files import clean_parts, restore_replaced, whole_folder, write_json
+from ..files import (
+    clean_parts,
+    error_number,
+    grant_usual_rights,
+    restore_replaced,
+    whole_folder,
+    write_json,
+)
 from ..weights.checksum import sha256_of
 
 STATE = "state.json"
@@ -121,12 +128,15 @@ class Checkpoints:
             with whole_folder(path) as part:
                 for name, named in tensors.items():
                     save_file(_storable(named), part / f"{name}{SUFFIX}")
+                    grant_usual_rights(part / f"{name}{SUFFIX}")
                 files = {p.name: _facts(p) for p in sorted(part.iterdir())}
                 content = {**content, "files": files}
                 write_json(part / STATE, {**content, "sha256": _digest(content)})
         except (OSError, SafetensorError) as error:
-            number = getattr(error, "errno", None)
-            raise OSError(number, Errors.E747.format(path=path, error=error)) from error
+            reason = getattr(error, "strerror", None) or error
+            message = Errors.E747.format(path=path, error=reason)
+            number = error_number(error)
+            raise (OSError(message) if number is None else OSError(number, message)) from error
         self._prune(path)
         return path
 

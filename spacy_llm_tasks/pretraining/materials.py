@@ -3,11 +3,13 @@
     corpus/         as `corpus` writes it, or elsewhere with corpus.folder
     tokenizer/      trained on the corpus, or a copy of the one that was given
     pieces/         train and held_out, as `piece_store` writes them
-    materials.json  what the tokenizer and the pieces were made from
+    materials.json  what the tokenizer and the pieces were made from, and the sha256 of the latter's
+                    files
 
 A part is made again if what it would be made from is something else now, so a run that was stopped
-early and is started with other settings does not read what was left of the first one. A run with
-checkpoints keeps what it began with, and does not need the original text any more.
+early and is started with other settings does not read what was left of the first one; so are
+pieces whose files were changed since. A run with checkpoints keeps what it began with, and does not
+need the original text any more.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from ..errors import Errors
 from ..files import whole_folder, write_json
 from ..tokenization.tokenizer import PieceTokenizer
 from ..tokenization.train import train_tokenizer
+from ..weights.checksum import sha256_of
 from .pieces.piece_store import PieceStore, hash_of, write_pieces
 from .settings import Settings
 from .texts.corpus import Corpus, Say, prepare
@@ -32,6 +35,7 @@ from .texts.sources import Reader
 
 RECORD = "materials.json"
 SPLITS = ("train", "held_out")
+SHA256 = "sha256"  # the key of the record under which the digests of files are, by part
 
 
 class Materials:
@@ -116,7 +120,13 @@ class Materials:
                 PieceStore.open(self.folder / part)
         except (OSError, ValueError):
             return False
-        return True
+        return not self._is_changed(part)
+
+    def _is_changed(self, part: str) -> bool:
+        """Whether the files of a part are others than were written. Takes the time to read them,
+        so a run asks once, before it starts."""
+        expected = self._record().get(SHA256, {}).get(part)
+        return expected is not None and expected != _digests(self.folder / part)
 
     def _keep(
         self,
@@ -138,9 +148,14 @@ class Materials:
         # Whatever a kill leaves there now is ours.
         write_json(self.folder / RECORD, {**record, part: None})
         if folder.exists() and not is_whole:
+            if self._is_changed(part):
+                self.say(f"{part}: its files are not as they were written, so it is made anew")
             shutil.rmtree(folder)
         write(folder)
-        write_json(self.folder / RECORD, {**record, part: made_from})
+        record = {**record, part: made_from}
+        if part != "tokenizer":  # small, and all of it is read and checked
+            record[SHA256] = {**record.get(SHA256, {}), part: _digests(folder)}
+        write_json(self.folder / RECORD, record)
 
     def _record(self) -> dict[str, Any]:
         path = self.folder / RECORD
@@ -174,3 +189,8 @@ class Materials:
     ) -> None:
         store = write_pieces(folder, texts(), tokenizer)
         self.say(f"{folder.name}: {store.n_documents:,} documents, {store.n_pieces:,} pieces")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """RETURNS (dict): The sha256 of each file of a folder, by name."""
+    return {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.is_file()}

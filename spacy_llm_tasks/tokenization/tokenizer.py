@@ -9,6 +9,7 @@ pretrained model does worse on pieces it has not seen in training.
 import json
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ..errors import Errors
+from ..files import write_together
 from .blanks import BLANKS, SPACE, without_blanks
 from .files import read_folder, tokenizer_from_state
 from .pieces import Pieces, SpecialPieces
 from .surrogates import without_surrogates
 
+# What `to_folder` writes, in this order: who finds the last one finds them all.
+FILES = ("tokenizer_config.json", "special_tokens_map.json", "tokenizer.json")
 # What is kept of a tokenizer_config.json: settings, and no paths of somebody else's machine.
 _KEPT_SETTINGS = (
     "add_prefix_space",
@@ -145,18 +149,24 @@ class PieceTokenizer:
         `transformers` loads to the same pieces.
 
         path (str | Path): the folder, made if it is not there.
+        RAISES (OSError): if they cannot be written; a tokenizer that was there stays as it was.
         """
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
         special = {f"{role}_token": name for role, name in sorted(self._names.items())}
+        contents = ({**self._exported_settings(), **special}, special, json.loads(self._json))
+        folder = Path(path)
         files = {
-            "tokenizer.json": json.loads(self._json),
-            "tokenizer_config.json": {**self._exported_settings(), **special},
-            "special_tokens_map.json": special,
+            folder / name: f"{json.dumps(content, ensure_ascii=False, indent=2)}\n".encode()
+            for name, content in zip(FILES, contents, strict=True)
         }
-        for name, content in files.items():
-            text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        is_new = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            write_together(files)
+        except BaseException:
+            if is_new:
+                with suppress(OSError):  # somebody else's file in it
+                    folder.rmdir()
+            raise
 
     def encode(self, texts: Sequence[str]) -> Pieces:
         """Cut texts into pieces, all texts at once and on several cores.

@@ -97,7 +97,10 @@ def train_tokenizer(
         tokenizer.pre_tokenizer = splitter
         tokenizer.decoder = decoders.Metaspace() if kind == "unigram" else decoders.WordPiece(MARK)
     if not stream.n_texts or found <= fixed < size:
-        raise ValueError(Errors.E224.format(n_texts=stream.n_texts, min_frequency=min_frequency))
+        # All bytes are in the alphabet of "bpe": what it learns are pairs of them.
+        what = "pair of bytes within a word" if kind == "bpe" else "character"
+        facts = {"n_texts": stream.n_texts, "what": what, "min_frequency": min_frequency}
+        raise ValueError(Errors.E224.format(**facts))
     if found < size:
         raise ValueError(
             Errors.E225.format(

@@ -20,7 +20,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from ..errors import Errors, Warnings
-from ..files import clean_parts, files_under, whole_folder, write_json
+from ..files import clean_parts, files_under, grant_usual_rights, whole_folder, write_json
 from ..weights.checksum import sha256_of
 
 MANIFEST = "manifest.json"
@@ -83,6 +83,7 @@ class Checkpoints:
         with whole_folder(path) as part:
             save_pipeline(part / PIPELINE)
             save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, part / ARRAYS)
+            grant_usual_rights(part / ARRAYS)
             write_json(part / NUMBERS, numbers)
             _write_manifest(part)
         for old in self._by_step()[self.keep :]:

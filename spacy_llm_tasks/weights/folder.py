@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import Errors
-from ..files import sync
+from ..files import grant_usual_rights, sync
 from .family import Family
 from .places import Place, Shape
 from .shards import INDEX_FILE, files_of, open_shards
@@ -192,6 +192,7 @@ def write_folder(folder: str | Path, raw: dict[str, Any], tensors: Mapping[str, 
     path.mkdir(parents=True, exist_ok=True)
     with _replacing(path / WEIGHTS_FILE) as weights, _replacing(path / CONFIG_FILE) as header:
         save_file(copies, weights, metadata={"format": "pt"})
+        grant_usual_rights(weights)
         header.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf8")
 
 

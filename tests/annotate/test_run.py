@@ -1,6 +1,7 @@
 """Whole runs, with worker processes."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -218,3 +219,77 @@ def test_our_own_components_give_the_same_bytes_however_many_workers(tmp_path):
     ents = [(ent["start"], ent["end"], ent["label"]) for ent in table.column("ents")[3].as_py()]
     assert ents == [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]
     assert table.column("answers")[3][0]["text"].as_py() == doc._.ask("Who?").text
+
+
+def test_a_run_that_has_done_nothing_may_begin_anew_with_other_options(corpus, tmp_path):
+    # The component is in no module that a worker knows.
+    with pytest.raises(ValueError, match="E844.*trouble"):
+        run(tmp_path, code=None)
+    assert (tmp_path / "out" / "manifest.json").exists()
+    found = run(tmp_path, resume=True)
+    assert found.is_finished and found.rows == 50
+    with pytest.raises(ValueError, match="E852"):
+        run(tmp_path)
+
+
+def test_stopped_before_anything_is_done(corpus, tmp_path):
+    for _ in range(2):  # and the folder stays as good as new
+        stopped = run(tmp_path, stop=lambda: True)
+        assert not stopped.is_finished and (stopped.rows, stopped.shards) == (0, 0)
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [".run"]
+
+
+def test_what_a_finished_run_has_told_stays(corpus, tmp_path):
+    run(tmp_path)
+    summary = (tmp_path / "out" / "summary.json").read_bytes()
+    again = run(tmp_path, resume=True)
+    assert again.session_rows == 0 and again.rows_per_second > 0
+    assert again.labels.ents == {"TOWN": 50}
+    assert (tmp_path / "out" / "summary.json").read_bytes() == summary
+
+
+def run_piped(tmp_path, piped, **options):
+    """A run on the standard input; None: a pipe on which nothing ever comes."""
+    reading, writing = os.pipe()
+    if piped is not None:
+        os.write(writing, piped)
+        os.close(writing)
+    before, sys.stdin = sys.stdin, open(reading)  # noqa: SIM115
+    try:
+        options = {"threads": 1, "code": str(tmp_path / "code.py"), "shard_rows": 20, **options}
+        return annotate_corpus(tmp_path / "nlp", "-", tmp_path / "out", **options)
+    finally:
+        sys.stdin.close()
+        sys.stdin = before
+        if piped is None:
+            os.close(writing)
+
+
+def test_the_standard_input_of_a_run_that_goes_on(corpus, tmp_path):
+    rows = (tmp_path / "rows.jsonl").read_bytes()
+    asked = []
+
+    def soon():
+        asked.append(1)
+        return len(asked) > 3
+
+    assert not run_piped(tmp_path, None, stop=soon).is_finished  # though nobody ever writes to it
+    seen = []
+    stop = {"on_progress": seen.append, "stop": lambda: bool(seen and seen[-1].rows)}
+    assert not run_piped(tmp_path, rows, **stop).is_finished
+    for others in (rows[:-9], rows + b"{}\n", b"{}\n"):
+        with pytest.raises(ValueError, match="E858"):
+            run_piped(tmp_path, others, resume=True)
+    assert (tmp_path / "out" / ".run" / "stdin.jsonl").read_bytes() == rows
+    assert run_piped(tmp_path, b"", resume=True).rows == 50
+    assert run_piped(tmp_path, rows, resume=True).session_rows == 0
+
+
+def test_files_of_other_kinds_are_told(corpus, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("a.jsonl", "b.pdf", "c.pdf", "d.bz2"):
+        (folder / name).write_bytes((tmp_path / "rows.jsonl").read_bytes())
+    options = {"threads": 1, "code": str(tmp_path / "code.py")}
+    found = annotate_corpus(tmp_path / "nlp", folder, tmp_path / "out", **options)
+    assert found.rows == 50 and found.passed_by == {".pdf": 2, ".bz2": 1}

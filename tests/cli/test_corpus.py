@@ -1,3 +1,4 @@
+import errno
 import json
 
 import pytest
@@ -57,3 +58,31 @@ def test_errors_are_one_message(run):
     assert not folder.exists()
     result, _ = run("--scrub", "names")
     assert result.exit_code == 1 and "E706" in result.output
+
+
+def test_a_threshold_without_what_it_is_for_is_refused(run):
+    for value in ("0.3", "0.8"):
+        result, folder = run("--text-column", "body", "--near-threshold", value)
+        assert result.exit_code == 2 and "--near-duplicates" in result.output
+        assert not folder.exists()
+    found = {}
+    for value in (None, "0.3"):
+        options = [] if value is None else ["--near-threshold", value]
+        options += ["--text-column", "body", "--held-out", "0", "--json"]
+        result, folder = run("--near-duplicates", *options)
+        assert result.exit_code == 0, result.output
+        found[value] = json.loads((folder / "corpus.json").read_text())
+    thresholds = [f["made_from"]["settings"]["near_threshold"] for f in found.values()]
+    assert thresholds == [0.8, 0.3]
+    assert found["0.3"]["report"]["dropped"]["near duplicate"] > 50
+
+
+def test_a_full_disk_names_the_folder(run, monkeypatch):
+    def fail(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("spacy_llm_tasks.pretraining.texts.text_store.TextWriter.write", fail)
+    result, folder = run("--text-column", "body")
+    assert result.exit_code == 1 and not folder.exists()
+    assert f"Error: {folder}: No space left on device. " in result.stderr
+    assert "Free some space" in result.stderr

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spacy_llm_tasks.cli import app
+from spacy_llm_tasks.cli._units import size
 from spacy_llm_tasks.nn.decoder import TransformerDecoder
 from spacy_llm_tasks.nn.encoder import TransformerEncoder
 from spacy_llm_tasks.nn.piece_head import PieceHead
@@ -153,6 +154,13 @@ def test_info(folders):
         assert ["depth", *["1"] * len(values["shapes"])] in rows
         assert ["kind", "bpe"] in rows
         assert ["mask", "<mask>", "(4)"] in rows
+        for_training = size(16 * values["parameters"]["total"]).split()
+        assert ["weights,", "gradients", "and", "AdamW's", "two", "moments", *for_training] in rows
+        # a block, 30 pieces (on both sides of an encoder-decoder), keys and values of 32 floats
+        kept = {"encoder": None, "decoder": 7680, "seq2seq": 15360}[kind]
+        assert values["cache_bytes"] == kept
+        row = ["a", "sequence", "of", "30", "pieces", *size(kept or 0).split()]
+        assert (row in rows) == (kept is not None)
 
 
 def test_info_on_the_folder_of_a_run(folders, tmp_path):

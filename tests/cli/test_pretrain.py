@@ -79,9 +79,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-def invoke(folder, *arguments):
+def invoke(folder, *arguments, device="cpu"):
     arguments = [folder / "run.cfg", "--paths.corpus", folder / "texts.txt", *arguments]
-    return CliRunner().invoke(app, ["pretrain", *map(str, arguments), "--device", "cpu"])
+    return CliRunner().invoke(app, ["pretrain", *map(str, arguments), "--device", device])
 
 
 def test_from_text_to_a_model(folder, tmp_path):
@@ -244,8 +244,25 @@ def test_a_line_for_people():
 def test_tensorboard_is_asked_for_at_once(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     result = invoke(folder, "-o", tmp_path / "out", "--tensorboard", tmp_path / "board")
-    assert result.exit_code == 1 and "tensorboard" in result.stderr
+    assert result.exit_code == 1 and "[E707]" in result.stderr
+    for words in ("pip install tensorboard", "spacy-llm-tasks[pretrain]"):
+        assert words in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("device", ["tpu", "gpu", "mps", "cuda:", "cuda:x", "cuda:-1", "CPU", ""])
+def test_other_devices_are_refused(folder, tmp_path, device):
+    result = invoke(folder, "--output", tmp_path / "out", device=device)
+    assert result.exit_code == 1 and "[E706] --device" in result.stderr
+    assert "auto, cpu, cuda or cuda:N" in result.stderr and "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_gpu_that_is_not_there(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    for device in ("cuda", "cuda:1", "cuda:99"):
+        result = invoke(folder, "--output", tmp_path / "out", device=device)
+        assert result.exit_code == 1 and f"[E750] There is no device {device}" in result.stderr
 
 
 def test_tensorboard_gets_the_curves(folder, tmp_path, monkeypatch):

@@ -126,6 +126,33 @@ def test_bad_places(run, tmp_path):
     assert result.exit_code == 1 and "E226" in result.output
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "vocab.txt", "notes"])
+def test_the_tokenizer_of_a_checkpoint_is_not_replaced(run, rows, tmp_path, name):
+    theirs = train_tokenizer(rows, kind="bpe", size=280)
+    theirs.to_folder(tmp_path / "out")
+    (tmp_path / "out" / name).write_text("{}")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    result = run("--size", "120")
+    assert result.exit_code == 1 and "E227" in result.output and name in result.output
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    # one's own earlier tokenizer is replaced, and what a kill has left of another
+    (tmp_path / "out" / name).unlink()
+    (tmp_path / "out" / ".part-tokenizer.json").write_text("{")
+    result = run("--size", "120")
+    assert result.exit_code == 0, result.output
+    assert PieceTokenizer.from_folder(tmp_path / "out").n_pieces == 120
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_short_texts_have_no_pairs_for_bpe(run, tmp_path):
+    (tmp_path / "short.txt").write_text("hi there")
+    result = run("--kind", "bpe", "--size", "270", "--held-out", "0", inputs=["short.txt"])
+    assert result.exit_code == 1 and "E224" in result.output
+    assert "no pair of bytes within a word occurs 2 times" in result.output
+    result = run("--size", "270", "--held-out", "0", inputs=["short.txt"], command="train")
+    assert result.exit_code == 1 and "pair" not in result.output
+
+
 def test_info(run, rows, tmp_path):
     tokenizer = train_tokenizer(rows, kind="unigram", size=120, extra_special=["<EMAIL>"])
     tokenizer.to_folder(tmp_path / "mine")

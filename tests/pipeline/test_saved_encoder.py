@@ -1,6 +1,7 @@
 """Files of a saved pipeline that are missing, damaged or of another model."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -174,3 +175,18 @@ def test_save_over_an_older_one(saved, broken):
     first, second = spacy.load(saved)("Pell and Vask"), spacy.load(path)("Pell and Vask")
     assert (first.tensor == second.tensor).all()
     nlp(toys.TEXTS[0])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no rights of this kind")
+def test_others_may_read_what_the_umask_lets_them(saved, tmp_path):
+    before = os.umask(0o022)
+    try:
+        spacy.load(saved).to_disk(tmp_path)
+    finally:
+        os.umask(before)
+    found = {
+        path.name: path.stat().st_mode & 0o777
+        for path in (tmp_path / NAME / "encoder").iterdir()
+        if path.is_file()
+    }
+    assert "model.safetensors" in found and set(found.values()) == {0o644}

@@ -219,10 +219,13 @@ def test_a_limit_that_the_writer_of_tensors_really_meets(tmp_path):
             save(2, 1_000_000)
         except OSError as error:
             print("failed:", error)
+            from spacy_llm_tasks.files import is_full
+            print("full:", is_full(error))
         """,
         tmp_path,
     )
     assert "failed:" in done.stdout and "E747" in done.stdout, done.stderr
+    assert "None" not in done.stdout and "full: True" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
 
 
@@ -307,8 +310,9 @@ def test_an_error_of_the_writer_is_told_as_one(tmp_path, monkeypatch):
         raise SafetensorError("I/O error")
 
     monkeypatch.setattr(checkpoints_file, "save_file", fail)
-    with pytest.raises(OSError, match="E747.*I/O error"):
+    with pytest.raises(OSError, match="E747.*I/O error") as caught:
         save(Checkpoints(tmp_path), 1)
+    assert "Errno" not in str(caught.value)
 
 
 def test_a_reader_leaves_alone_what_is_being_written(tmp_path):
@@ -344,3 +348,14 @@ def test_clearing(tmp_path):
 def test_what_is_out_of_range_is_refused(tmp_path, settings):
     with pytest.raises(ValueError, match="E741"):
         Checkpoints(tmp_path, **settings)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no rights of this kind")
+def test_others_may_read_what_the_umask_lets_them(tmp_path):
+    before = os.umask(0o022)
+    try:
+        path = save(Checkpoints(tmp_path), 1)
+    finally:
+        os.umask(before)
+    found = {path.name: path.stat().st_mode & 0o777 for path in path.iterdir() if path.is_file()}
+    assert "model.safetensors" in found and set(found.values()) == {0o644}

@@ -1,5 +1,7 @@
 """Text, tokenizer and pieces are made once, again when they must be, never over others' files."""
 
+import json
+
 import pytest
 
 from spacy_llm_tasks.pretraining.materials import Materials
@@ -112,7 +114,8 @@ def test_what_a_kill_has_left_is_made_again(texts, tmp_path, harm):
     make(texts, tmp_path)
     (tmp_path / harm).unlink()
     materials, said = make(texts, tmp_path)
-    assert [line.split(":")[0] for line in said] == [harm.split("/")[1]]
+    part, _, _ = harm.rpartition("/")
+    assert [line.split(":")[0] for line in said] == [part, part.split("/")[1]]
     assert materials.pieces("train").n_pieces > 500
 
 
@@ -148,7 +151,31 @@ def test_a_run_that_has_begun_changes_nothing(texts, tmp_path):
     with pytest.raises(ValueError, match="E774.*tokenizer"):
         make(texts, tmp_path, is_begun=True, tokenizer__size=110)
     materials, said = make(texts, tmp_path, is_begun=True)
-    assert len(said) == 1 and materials.tokenizer().n_pieces == 120
+    assert len(said) == 2 and materials.tokenizer().n_pieces == 120
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+@pytest.mark.parametrize("name", ["pieces.bin", "words.bin", "documents.npy"])
+def test_flipped_bits_are_found_before_a_run_goes_on(texts, tmp_path, name, is_begun):
+    make(texts, tmp_path)
+    path = tmp_path / "pieces" / "train" / name
+    whole = path.read_bytes()
+    for place in (len(whole) // 2, -9):  # a bound in the middle, which its shape does not show
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 4
+        path.write_bytes(bytes(spoilt))
+        _, said = make(texts, tmp_path, is_begun=is_begun)
+        assert [line.split(":")[0] for line in said] == ["pieces/train", "train"]
+        assert "made anew" in said[0] and path.read_bytes() == whole
+        assert make(texts, tmp_path, is_begun=is_begun)[1] == []
+
+
+def test_a_run_from_before_there_were_digests_goes_on(texts, tmp_path):
+    make(texts, tmp_path)
+    record = json.loads((tmp_path / "materials.json").read_text())
+    assert set(record.pop("sha256")) == {"pieces/train", "pieces/held_out"}
+    (tmp_path / "materials.json").write_text(json.dumps(record))
+    assert make(texts, tmp_path, is_begun=True)[1] == []
 
 
 def test_a_corpus_elsewhere_and_readers_of_other_files(tmp_path):

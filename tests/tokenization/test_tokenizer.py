@@ -1,11 +1,13 @@
 """Pieces are those of `transformers`' fast tokenizers, and offsets point into the text."""
 
+import errno
 import json
 import os
 import pickle
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +53,49 @@ def test_same_ids_on_generated_texts(any_folder):
         assert_same(ours, theirs, batch)
 
     check()
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("n_written", [0, 1, 2])
+def test_a_full_disk_leaves_the_tokenizer_that_was_there(
+    bert_folder, tmp_path, monkeypatch, n_written, there
+):
+    ours = PieceTokenizer.from_folder(bert_folder[0])
+    folder = tmp_path / "mine"
+    if there:
+        ours.to_folder(folder)
+        for path in folder.iterdir():
+            path.write_text(path.read_text() + " ")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    write, calls = Path.write_bytes, []
+
+    def fail(path, data):
+        calls.append(path)
+        if len(calls) > n_written:
+            write(path, data[:5])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="No space left") as caught:
+        ours.to_folder(folder)
+    assert caught.value.filename.startswith(str(folder))
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert folder.exists() == there
+
+
+def test_tokenizer_json_takes_its_place_last(bert_folder, tmp_path, monkeypatch):
+    moved = []
+    move = os.replace
+
+    def watched(source, target):
+        moved.append(Path(target).name)
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    PieceTokenizer.from_folder(bert_folder[0]).to_folder(tmp_path)
+    assert len(moved) == 3 and moved[-1] == "tokenizer.json"
+    assert sorted(moved) == sorted(path.name for path in tmp_path.iterdir())
 
 
 def test_same_ids_from_the_vocabulary_files_alone(any_folder, tmp_path):

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -101,3 +102,14 @@ def test_json_is_whole_or_old(tmp_path):
         write_json(path, {"a": object()})
     assert json.loads(path.read_text()) == {"a": None}
     assert [p.name for p in path.parent.iterdir()] == ["scores.json"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no rights of this kind")
+def test_others_may_read_what_the_umask_lets_them(tmp_path):
+    before = os.umask(0o022)
+    try:
+        path = save(Checkpoints(tmp_path), 5)
+    finally:
+        os.umask(before)
+    found = {path.name: path.stat().st_mode & 0o777 for path in path.iterdir() if path.is_file()}
+    assert "state.safetensors" in found and set(found.values()) == {0o644}

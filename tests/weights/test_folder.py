@@ -1,6 +1,7 @@
 """Broken, foreign and half-written folders."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -117,3 +118,18 @@ def test_nothing_half_written(bert, monkeypatch, broken):
     names = sorted(path.name for path in bert.iterdir())
     assert names == ["before", "config.json", "model.safetensors"]
     assert load_encoder(bert).family == "bert"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no rights of this kind")
+def test_others_may_read_what_the_umask_lets_them(bert, tmp_path):
+    before = os.umask(0o022)
+    try:
+        save_encoder(tmp_path / "saved", load(bert), family="bert")
+    finally:
+        os.umask(before)
+    found = {
+        path.name: path.stat().st_mode & 0o777
+        for path in (tmp_path / "saved").iterdir()
+        if path.is_file()
+    }
+    assert "model.safetensors" in found and set(found.values()) == {0o644}

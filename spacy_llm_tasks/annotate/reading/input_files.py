@@ -2,8 +2,9 @@
 
 import glob
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -21,6 +22,10 @@ INPUT_FORMATS = {
 }
 STREAMED = ("txt", "jsonl", "csv", "tsv")  # the others compress inside, and need to be seekable
 _EXPECTED = ", ".join(INPUT_FORMATS)
+# What is passed by, beside suffixes.
+_LINK, _NO_FILE, _NO_SUFFIX, _OTHER = "link to a folder", "no regular file", "no suffix", "other"
+_KIND = re.compile(r"(\.[a-z][a-z0-9_+-]{0,11}){1,2}")
+_MOST_KINDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def find_inputs(
     stdin_format (str): What the standard input is: "txt", "jsonl", "csv" or "tsv".
     exclude (str | Path | None): A folder in which nothing is looked for: a run's own output.
     passed_by (Counter[str] | None): Takes how many files of folders are of no known kind, by
-        suffix.
+        suffix, and how much else is passed by; `shown_passed_by` says it in words.
     RETURNS (list[InputFile]): The files, at least one.
     RAISES (ValueError): For an input that names nothing, a file of another kind, or a file or
         folder that cannot be read, with its name.
@@ -85,7 +90,7 @@ def find_inputs(
         for real, file in _expand(Path(given).expanduser(), excluded, passed_by):
             found.setdefault(real, file)
     if not found:
-        raise ValueError(Errors.E800.format(path=", ".join(map(str, inputs)), expected=_EXPECTED))
+        raise _nothing(", ".join(map(str, inputs)), passed_by)
     names = _names(list(found.values()))
     return [
         InputFile(name, str(file.path), file.format)
@@ -103,15 +108,54 @@ def format_of(path: PurePath) -> str | None:
     return INPUT_FORMATS.get(suffix)
 
 
+def shown_passed_by(passed_by: Mapping[str, int]) -> str:
+    """Say what `find_inputs` has passed by.
+
+    passed_by (Mapping[str, int]): Kind -> how many.
+    RETURNS (str): Such as "3 files of other kinds (.json, .bz2) and 1 link to a folder"; "" if it
+        was nothing.
+    """
+    counts = dict(passed_by)
+    others = (
+        (counts.pop(_LINK, 0), "link to a folder", "links to folders"),
+        (counts.pop(_NO_FILE, 0), "pipe or device", "pipes or devices"),
+    )
+    parts = []
+    if n := sum(counts.values()):
+        kinds = sorted(counts, key=lambda kind: (-counts[kind], kind))
+        more = ["..."] if len(kinds) > _MOST_KINDS else []
+        words = "file of another kind" if n == 1 else "files of other kinds"
+        parts.append(f"{n:,} {words} ({', '.join(kinds[:_MOST_KINDS] + more)})")
+    parts += [f"{n:,} {one if n == 1 else several}" for n, one, several in others if n]
+    return " and ".join(parts)
+
+
+def _nothing(path: object, passed_by: Mapping[str, int]) -> ValueError:
+    there = shown_passed_by(passed_by)
+    found = f" (found: {there})" if there else ""
+    return ValueError(Errors.E800.format(path=path, found=found, expected=_EXPECTED))
+
+
+def _kind(path: PurePath) -> str:
+    """What a file that is passed by counts as. What a name has behind a dot may be anything."""
+    suffixes = path.suffixes[-2:] if path.suffix.lower() in COMPRESSIONS else [path.suffix]
+    kind = "".join(suffixes).lower()
+    if not kind:
+        return _NO_SUFFIX
+    return kind if _KIND.fullmatch(kind) else _OTHER
+
+
 def _expand(
     path: Path, excluded: str | None, passed_by: Counter[str]
 ) -> Iterator[tuple[str, _Found]]:
     """(real path, file) of each file that a path stands for."""
     absolute = Path(os.path.abspath(path))
     if path.is_dir():
-        files = sorted(_walk(absolute, excluded, passed_by), key=lambda pair: pair[1].path.parts)
+        here: Counter[str] = Counter()
+        files = sorted(_walk(absolute, excluded, here), key=lambda pair: pair[1].path.parts)
+        passed_by.update(here)
         if not files:
-            raise ValueError(Errors.E800.format(path=path, expected=_EXPECTED))
+            raise _nothing(path, here)
         yield from files
         return
     if path.exists():
@@ -121,7 +165,7 @@ def _expand(
         reached = map(Path, glob.glob(str(absolute), recursive=True))
         matches = sorted(filter(Path.is_file, reached), key=lambda match: match.parts)
     if not matches:
-        raise ValueError(Errors.E800.format(path=path, expected=_EXPECTED))
+        raise _nothing(path, Counter())
     for match in matches:
         format = format_of(match)
         if format is None or not match.is_file():
@@ -146,18 +190,18 @@ def _walk(
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         if n_links := sum(os.path.islink(os.path.join(here, name)) for name in folders):
-            passed_by["link to a folder"] += n_links
+            passed_by[_LINK] += n_links
         for name in files:
             if name.startswith("."):
                 continue
             path = Path(here, name)
             format = format_of(path)
             if format is None:
-                passed_by[path.suffix or "no suffix"] += 1
+                passed_by[_kind(path)] += 1
                 continue
             _check_readable(path)
             if not path.is_file():  # a pipe or a device, which may never end
-                passed_by["no regular file"] += 1
+                passed_by[_NO_FILE] += 1
                 continue
             real = os.path.realpath(path) if path.is_symlink() else os.path.join(real_here, name)
             yield real, _Found(path, format, len(path.parts) - len(folder.parts))

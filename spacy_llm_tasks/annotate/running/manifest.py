@@ -6,7 +6,7 @@ workers or how progress is shown, is not in it and may change from one run to th
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,25 @@ MOST_NAMED = 10
 
 
 def describe(
-    *, pipeline: Path, files: Sequence[InputFile], settings: Mapping[str, Any]
+    *,
+    pipeline: Path,
+    files: Sequence[InputFile],
+    settings: Mapping[str, Any],
+    on_block: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Name all that decides the output of a run.
 
     pipeline (Path): Folder of the pipeline.
     files (Sequence[InputFile]): The corpus, which is read once for its checksums.
     settings (Mapping): All settings that change the output, by name.
+    on_block (Callable | None): Called for each MB that is read of the corpus; may raise, to stop.
     RETURNS (dict): Sections of values by name, in JSON's types.
     RAISES (OSError): If a file cannot be read.
     """
     found = {
         "format": {"version": FORMAT},
         "pipeline": {name: digest for name, digest in _checksums(pipeline)},
-        "inputs": {file.name: sha256_of(Path(file.path)) for file in files},
+        "inputs": {file.name: sha256_of(Path(file.path), on_block=on_block) for file in files},
         "settings": dict(settings),
         "packages": installed(PACKAGES),
     }

@@ -9,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from ...errors import Errors
 from ...files import sync
 from ..annotator import Annotated, Annotator
 from ..indexing.index_file import IndexFileWriter, index_file_name
@@ -16,11 +17,13 @@ from ..reading.columns import Columns
 from ..reading.rows import Row
 from ..reading.shards import Cut, Place, Shard, batches_of, part_name
 from ..writing.faults import Fault
+from ..writing.formats.writer import Writer
 from ..writing.outputs import open_writer
 from ..writing.shard_summary import ShardSummary
 from .beat import Beat
 from .journal import Done
 
+OWN_CODES = "E8"  # with which messages of this room begin
 _FIELDS = tuple(Row.__dataclass_fields__)
 _values_of = attrgetter(*_FIELDS)
 
@@ -151,14 +154,13 @@ class ShardWriter:
             self._index_file(entries) as index_file,
         ):
             for batch, (start, end) in enumerate(batches_of(rows, self.settings.cut)):
-                annotated = self._batch(rows, task, batch, start, end)
+                annotated = _write(writer, self._batch(rows, task, batch, start, end))
                 self.beat.set(rows_done=end)
-                records = []
                 for one in annotated:
                     if one.record is None:
                         faults += [one.fault] if one.fault is not None else []
                         continue
-                    records.append(one.record)
+                    written += 1
                     summary.add(
                         one.record,
                         n_tokens=one.n_tokens,
@@ -166,10 +168,8 @@ class ShardWriter:
                         seconds=one.seconds,
                         mended=one.row.mended,
                     )
-                writer.write(records)
                 if index_file is not None:
                     index_file.write([one.entries for one in annotated if one.entries is not None])
-                written += len(records)
         return written, faults, summary
 
     def _index_file(self, path: Path) -> AbstractContextManager[IndexFileWriter | None]:
@@ -194,6 +194,33 @@ class ShardWriter:
             self.beat.set(batch=batch, rows_done=start)
             became.update(zip(wanted, self.annotator([rows[i] for i in wanted]), strict=True))
         return [became[i] for i in range(start, end)]
+
+
+def _write(writer: Writer, annotated: list[Annotated]) -> list[Annotated]:
+    """Write a batch. What the format cannot hold is left out, and returned as a fault."""
+    try:
+        writer.write([one.record for one in annotated if one.record is not None])
+        return annotated
+    except (OSError, ImportError, MemoryError):  # no document's
+        raise
+    except Exception:  # of which record is found one by one
+        return [_written(writer, one) for one in annotated]
+
+
+def _written(writer: Writer, one: Annotated) -> Annotated:
+    if one.record is None:
+        return one
+    try:
+        writer.write([one.record])
+        return one
+    except (OSError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        # Our own messages say nothing of the document. Those of others may quote any value.
+        message, name = str(error), type(error).__name__
+        is_own = message.startswith(f"[{OWN_CODES}")
+        told = message if is_own else Errors.E814.format(reason=name)
+        return Annotated(one.row, None, Fault.of(one.row, "output", name, told))
 
 
 def _move(path: Path, target: Path) -> None:

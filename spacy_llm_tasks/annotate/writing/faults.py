@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterable
+import re
+import traceback
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,13 @@ from typing import Any
 from ...files import PART, sync
 from ..reading.rows import BadRow, Row
 
-# A message is told in full up to here, and a run of a document's characters in it up to there.
 MAX_MESSAGE = 500
-MAX_QUOTED = 16
+HIDDEN = "..."
+# From one quotation mark to the next of its kind, or to the end of a message that was cut.
+_QUOTED = re.compile(r"(?<!\w)(['\"`])(.*?)(\1(?!\w)|$)", re.DOTALL)
+_WORD = re.compile(r"\w+")
+_SHORTEST = 3  # letters of a word that tells something
+_REPEATED = re.compile(r"\.\.\.(?:[^\w()]*\.\.\.)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,7 @@ class Fault:
         be read, "output" if its annotations could not be written; "worker" if the process died or
         took too long.
     error (str): Kind of the exception, such as "KeyError", or "died", "too slow", "unreadable".
-    message (str): What it says. Holds nothing of the document's content.
+    message (str): What it says, and where in the code. Holds nothing of the document's content.
     """
 
     id: str
@@ -39,12 +45,13 @@ class Fault:
     @classmethod
     def of(cls, row: Row, component: str, error: str, message: str) -> "Fault":
         """RETURNS (Fault): What happened to a row."""
+        message = message.encode("utf8", "backslashreplace").decode("utf8")
         return cls(row.id, row.file, row.number, component, error, message)
 
     @classmethod
     def of_exception(cls, row: Row, component: str, error: BaseException) -> "Fault":
         """RETURNS (Fault): What an exception says, without what it quotes of the document."""
-        message = without_content(str(error), row.text)
+        message = without_content(str(error), row) + _place(error)
         return cls.of(row, component, type(error).__name__, message)
 
     @classmethod
@@ -75,27 +82,45 @@ def write_faults(path: Path, faults: Iterable[dict[str, Any]]) -> None:
         raise
 
 
-def without_content(message: str, text: str) -> str:
-    """Blank out what a message quotes of a document, which may be confidential.
+def without_content(message: str, row: Row) -> str:
+    """Blank out what a message may have of a document, which may be confidential.
 
     message (str): Of an exception.
-    text (str): The document.
-    RETURNS (str): The message, at most `MAX_MESSAGE` characters of it, with "..." for each run of
-        at least `MAX_QUOTED` characters that the document has too, or all of a shorter document.
+    row (Row): The document; what was carried along with it counts as content too.
+    RETURNS (str): The message, at most `MAX_MESSAGE` characters of it, with "..." for each word
+        that the document has, whatever its case, and for all that is quoted together with such a
+        word. Words of one or two letters stay.
     """
-    message = message[:MAX_MESSAGE]
-    size = min(MAX_QUOTED, len(text.strip()))
-    if size < 3:  # such a document quotes nothing: every message has its letters
-        return message
-    needle = text.strip() if size < MAX_QUOTED else text
-    hidden = [False] * len(message)
-    for start in range(len(message) - size + 1):
-        if message[start : start + size] in needle:
-            hidden[start : start + size] = [True] * size
-    shown = []
-    for character, is_hidden in zip(message, hidden, strict=True):
-        if not is_hidden:
-            shown.append(character)
-        elif not shown or shown[-1] != "...":
-            shown.append("...")
-    return "".join(shown)
+    content = {word.casefold() for text in _texts(row) for word in _WORD.findall(text)}
+
+    def quoted(match: re.Match[str]) -> str:
+        mark, inside, end = match.groups()
+        words = (word.casefold() for word in _WORD.findall(inside))
+        return f"{mark}{HIDDEN}{end}" if any(word in content for word in words) else match[0]
+
+    def known(match: re.Match[str]) -> str:
+        word = match[0]
+        tells = len(word) >= _SHORTEST or any(c.isdigit() for c in word)
+        return HIDDEN if tells and word.casefold() in content else word
+
+    message = _WORD.sub(known, _QUOTED.sub(quoted, message))
+    return _REPEATED.sub(HIDDEN, message)[:MAX_MESSAGE]
+
+
+def _texts(row: Row) -> Iterator[str]:
+    """All strings of a document."""
+    values: list[Any] = [row.text, row.columns]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            values += [*value, *value.values()]
+        elif isinstance(value, list | tuple):
+            values += value
+        else:
+            yield str(value)
+
+
+def _place(error: BaseException) -> str:
+    """Where an exception comes from, since its message may have lost what it is about."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""

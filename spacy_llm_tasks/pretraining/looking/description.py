@@ -29,8 +29,10 @@ from .sizes import (
     Operations,
     Parameters,
     count_bytes,
+    count_cache_bytes,
     count_operations,
     count_parameters,
+    count_training_bytes,
     stacks_of,
 )
 
@@ -97,6 +99,8 @@ class Description:
             "is_hard_limit": self.is_hard_limit,
             "parameters": {"total": self.parameters.total, **self.parameters._asdict()},
             "weight_bytes": self.n_bytes,
+            "training_bytes": count_training_bytes(self.parameters),
+            "cache_bytes": self._cache_bytes(),
             "flops": {
                 "length": self.operations.length,
                 "forward_per_piece": forward,
@@ -108,6 +112,13 @@ class Description:
             "tokenizer": None if self.tokenizer is None else _tokenizer_facts(self.tokenizer),
             "tokenizer_problem": self.tokenizer_problem,
         }
+
+    def _cache_bytes(self) -> int | None:
+        """Of the longest sequence, on both sides of an encoder-decoder; None: it does not write."""
+        if "decoder" not in self.shapes:
+            return None
+        memory = self.longest if "encoder" in self.shapes else 0
+        return count_cache_bytes(self.shapes["decoder"], length=self.longest, memory=memory)
 
 
 def describe(folder: str | Path, *, length: int | None = None) -> Description:

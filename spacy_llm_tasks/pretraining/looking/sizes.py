@@ -10,6 +10,9 @@ for each one of the forward pass, so that a step of training takes 6 N (Kaplan e
 weights with values, 2 K W each (Chowdhery et al. 2022, appendix B: 12 K W in training,
 https://arxiv.org/abs/2204.02311); causal attention is counted in full, as there. Lookups in tables
 cost nothing; norms, activations and softmax are left out.
+
+    training, bytes      16 for each parameter
+    writing, bytes       8 K W for each block
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from ...nn.config import TransformerConfig
 from ...nn.decoder import TransformerDecoder
 from ...nn.linear import Linear
 from ...nn.piece_head import PieceHead
@@ -30,6 +34,8 @@ from ..model import Trunk
 # Of a backward pass and the forward pass before it, against the latter alone.
 TRAINING = 3
 _BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
+# In training a number is kept for a parameter as weight, as gradient and as AdamW's two moments.
+_COPIES = 4
 
 
 class Parameters(NamedTuple):
@@ -108,6 +114,30 @@ def count_bytes(model: Trunk, head: PieceHead | None) -> dict[str, int]:
         scales = 4 * n_outputs if precision == "int8" else 0
         found[precision] = size * rounded + 4 * (n_parameters - rounded) + scales
     return found
+
+
+def count_training_bytes(parameters: Parameters) -> int:
+    """Bytes that training all of a model takes whatever the batch: weights, gradients, and the two
+    moments of AdamW (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101), all float32.
+    (Muon keeps one moment of a matrix.) What the forward pass keeps for the backward pass comes on
+    top, and grows with the batch.
+
+    parameters (Parameters): How many there are.
+    RETURNS (int): Bytes.
+    """
+    return _COPIES * _BYTES["fp32"] * parameters.total
+
+
+def count_cache_bytes(decoder: TransformerConfig, *, length: int, memory: int = 0) -> int:
+    """Bytes of the keys and values that a decoder keeps of a sequence while it writes, in float32
+    (`nn.cache`; its buffers grow by doubling, so up to twice as much may be held).
+
+    decoder (TransformerConfig): Its shape.
+    length (int): Pieces of the sequence.
+    memory (int): Pieces of the encoder's sequence that it looks at besides; 0 without an encoder.
+    RETURNS (int): Bytes.
+    """
+    return 2 * _BYTES["fp32"] * decoder.depth * decoder.width * (length + memory)
 
 
 def count_operations(model: Trunk, head: PieceHead | None, *, length: int) -> Operations:

@@ -3,7 +3,8 @@
 sources, text_readers    files of every kind, read as a stream
 pydoc_texts              the documentation that comes with Python
 clean                    Unicode, control characters, what is no text
-scrub, numbering         placeholders for personal data, and what numbers look like
+scrub, scrub_*           placeholders for personal data: addresses, keys, numbers
+numbering                what numbers look like
 duplicates               exact and near ones
 corpus                   all of these, split into training and held-out text
 corpus_settings          what it is told

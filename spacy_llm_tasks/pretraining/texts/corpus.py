@@ -41,7 +41,7 @@ __all__ = [
 TRAIN = "train.jsonl.gz"
 HELD_OUT = "held_out.jsonl.gz"
 MANIFEST = "corpus.json"
-FORMAT = 1  # goes up when the same settings and inputs give another corpus
+FORMAT = 2  # goes up when the same settings and inputs give another corpus
 SECONDS_BETWEEN_LINES = 10.0
 Say = Callable[[str], None]
 
@@ -122,6 +122,9 @@ def prepare(
     report = CorpusReport()
     with whole_folder(target) as part:
         _fill(part, settings, readers or {}, report, say)
+        n_held_out = report.held_out.documents
+        if not report.train.documents and n_held_out:
+            raise ValueError(Errors.E711.format(n=n_held_out, share=settings.held_out))
         if not report.train.documents:
             raise ValueError(
                 Errors.E700.format(paths=", ".join(settings.paths), reason=report.reasons())

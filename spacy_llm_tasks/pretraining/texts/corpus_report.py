@@ -72,7 +72,7 @@ class CorpusReport:
 
     def reasons(self) -> str:
         """RETURNS (str): Why documents are missing, the most frequent reason first."""
-        counts = (self.unusable + self.dropped + self.skipped).most_common()
+        counts = (self.unusable + self.dropped + self.skipped + self.repaired).most_common()
         return ", ".join(f"{n} x {reason}" for reason, n in counts) or "there were none"
 
     def to_dict(self) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def read_parquet(path: Path, options: ReadOptions, report: CorpusReport) -> Iter
                     if text is not None:
                         yield text
     except (pa.ArrowException, OSError) as error:
-        message = Errors.E705.format(path=path, line=number, reason=str(error).splitlines()[0])
+        message = Errors.E712.format(path=path, line=number, reason=str(error).splitlines()[0])
         raise ValueError(message) from error
 
 

@@ -72,3 +72,13 @@ def test_batches_end_where_those_of_a_run_do(settings, monkeypatch):
         sizes.clear()
         assert list(annotate_partition(settings, iter(ROWS), cut=cut)) == ROWS
         assert sizes == [end - start for start, end in batches_of(ROWS, cut)]
+
+
+def test_settings_may_be_lists(settings):
+    given = AnnotatorSettings(pipeline=settings.pipeline, parts=["text", "ents"], questions=[])
+    assert given == settings
+    found = list(annotate_partition(given, ROWS[:2]))
+    assert [len(one.record["ents"]) for one in found] == [1, 2]
+    for name, value in (("parts", "ents"), ("questions", "Who?"), ("questions", [1])):
+        with pytest.raises(ValueError, match=f"E806.*{name} must be a list or tuple of strings"):
+            AnnotatorSettings(**{"pipeline": "", "parts": (), name: value})

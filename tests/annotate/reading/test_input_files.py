@@ -3,7 +3,11 @@ from collections import Counter
 
 import pytest
 
-from spacy_llm_tasks.annotate.reading.input_files import InputFile, find_inputs
+from spacy_llm_tasks.annotate.reading.input_files import (
+    InputFile,
+    find_inputs,
+    shown_passed_by,
+)
 
 
 @pytest.fixture
@@ -45,7 +49,7 @@ def test_folders_are_searched_in_the_order_of_names(corpus):
         ("sub/x.spacy", "spacy"),
     ]
     assert all(os.path.isabs(file.path) and os.path.isfile(file.path) for file in found)
-    assert passed_by == {".md": 1, ".gz": 1, "link to a folder": 1}
+    assert passed_by == {".md": 1, ".parquet.gz": 1, "link to a folder": 1}
 
 
 def test_names_do_not_depend_on_where_the_folder_is(corpus, tmp_path, monkeypatch):
@@ -152,3 +156,37 @@ def test_what_cannot_be_read_is_refused_by_name(corpus, monkeypatch):
     monkeypatch.setattr(os, "scandir", refusing)
     with pytest.raises(ValueError, match="E802.*corpus.*Permission denied"):
         find_inputs([corpus])
+
+
+def test_what_was_there_is_said_where_nothing_can_be_annotated(tmp_path):
+    for name in ("a.json", "b.JSON", "c.txt.bz2"):
+        (tmp_path / name).write_bytes(b"x")
+    said = r"E800.*\(found: 3 files of other kinds \(\.json, \.bz2\)\)\. Expected"
+    with pytest.raises(ValueError, match=said):
+        find_inputs([tmp_path])
+    (tmp_path / "d.txt").write_bytes(b"x")
+    passed_by = Counter()
+    assert names(find_inputs([tmp_path], passed_by=passed_by)) == ["d.txt"]
+    assert passed_by == {".json": 2, ".bz2": 1}
+    (tmp_path / "sub").mkdir()
+    with pytest.raises(ValueError, match="E800.*sub. Expected"):
+        find_inputs([tmp_path, tmp_path / "sub"])
+
+
+def test_what_is_passed_by_in_words(tmp_path):
+    assert shown_passed_by({}) == ""
+    assert shown_passed_by({".md": 1}) == "1 file of another kind (.md)"
+    assert shown_passed_by({"link to a folder": 2, ".md": 1, "no regular file": 1}) == (
+        "1 file of another kind (.md) and 2 links to folders and 1 pipe or device"
+    )
+    many = {f".a{i}": 1 for i in range(9)}
+    assert shown_passed_by(many) == "9 files of other kinds (.a0, .a1, .a2, .a3, .a4, ...)"
+
+
+def test_no_name_of_a_file_is_taken_for_its_kind(tmp_path):
+    for name in ("Dr. Miller on asthma", "b.\x1b[31m", "c.0001", "README", "d.tar.gz"):
+        (tmp_path / name).write_bytes(b"x")
+    passed_by = Counter()
+    with pytest.raises(ValueError, match="E800"):
+        find_inputs([tmp_path], passed_by=passed_by)
+    assert passed_by == {"other": 3, "no suffix": 1, ".tar.gz": 1}

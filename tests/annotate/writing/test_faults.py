@@ -32,23 +32,40 @@ def test_lines_of_errors():
     "message, expected",
     [
         ("no such key: 17", "no such key: 17"),
+        ("no such key: 4", "no such key: ..."),
         (f"cannot parse {TEXT!r}, sorry", "cannot parse '...', sorry"),
-        ("at 'Ada Marsh of 4 Mill Lane': bad", "at '...': bad"),
-        ("Tuesday is no number", "Tuesday is no number"),  # a word alone tells nothing
+        (f"cannot parse {TEXT.upper()}, sorry", "cannot parse ... OF ... ON ... IS ...., sorry"),
+        ("at 'Ada-Marsh\\tof': bad", "at '...': bad"),
+        ("bad token 'Tuesday'", "bad token '...'"),
+        ('no "label" of that name', 'no "label" of that name'),
+        ("cut off in 'Mill La", "cut off in '..."),
+        ("it can't be: Tuesday isn't one", "it can't be: ... isn't one"),
+        ("since 1911-02-03", "since ...-02-..."),
+        ("at Marsh", "at ..."),
     ],
 )
-def test_messages_quote_nothing_of_a_document(message, expected):
-    assert without_content(message, TEXT) == expected
+def test_messages_tell_nothing_of_a_document(message, expected):
+    row = Row("d1", TEXT, {"born": ["1911", {"x": "03"}]})
+    assert without_content(message, row) == expected
 
 
-def test_short_documents_are_hidden_as_a_whole():
-    assert without_content("cannot parse 'Ada M.'", " Ada M.\n") == "cannot parse '...'"
-    assert without_content("it is a message", "a") == "it is a message"
-    assert without_content("anything", "") == "anything"
+def test_short_documents():
+    assert without_content("cannot parse 'Ada M.'", Row("d", " Ada M.\n")) == "cannot parse '...'"
+    assert without_content("it is a message", Row("d", "a")) == "it is a message"
+    assert without_content("anything", Row("d", "")) == "anything"
 
 
 def test_messages_are_cut():
-    assert len(without_content("m" * 5000, TEXT)) == MAX_MESSAGE
+    assert len(without_content("m " * 5000, Row("d", TEXT))) == MAX_MESSAGE
+
+
+def test_messages_say_where_in_the_code():
+    try:
+        raise ValueError("half \ud800 of a pair in Tuesday")
+    except ValueError as error:
+        message = Fault.of_exception(Row("d1", TEXT), "tagger", error).message
+    assert message.startswith("half \\ud800 of a pair in ... (test_faults.py:")
+    message.encode("utf8")
 
 
 def test_errors_are_written_whole_or_not_at_all(tmp_path):

@@ -83,8 +83,21 @@ def test_plain_values(tmp_path):
     forward, training = (values["flops"][f"{k}_per_piece"] for k in ("forward", "training"))
     assert training == {side: 3 * n for side, n in forward.items()}
     assert values["shapes"]["decoder"]["n_heads"] == 4
+    assert values["training_bytes"] == 4 * values["weight_bytes"]["fp32"]
+    depth = values["shapes"]["decoder"]["depth"]
+    # keys and values, of the sequence and of what it was made from
+    assert values["cache_bytes"] == 2 * depth * 32 * 4 * 2 * found.longest
     special = tokenizer_of("bpe").special
     assert values["tokenizer"]["special"]["mask"] == {"id": special.mask, "name": "<mask>"}
+
+
+def test_only_what_writes_keeps_keys_and_values(tmp_path):
+    decoder, encoder = our_decoder(tmp_path / "decoder"), our_encoder(tmp_path / "encoder")
+    found = describe(decoder)
+    expected = 2 * found.shapes["decoder"].depth * 32 * 4 * found.longest
+    assert found.to_dict()["cache_bytes"] == expected
+    assert describe(decoder, length=10).to_dict()["cache_bytes"] == expected
+    assert describe(encoder).to_dict()["cache_bytes"] is None
 
 
 def test_the_tokenizer_may_be_missing_or_broken(tmp_path):

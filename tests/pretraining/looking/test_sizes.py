@@ -4,7 +4,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from spacy_llm_tasks.nn import kernels
+from spacy_llm_tasks.nn.cache import Cache
 from spacy_llm_tasks.nn.config import TransformerConfig
+from spacy_llm_tasks.nn.crossing import Crossing
 from spacy_llm_tasks.nn.decoder import TransformerDecoder
 from spacy_llm_tasks.nn.encoder import TransformerEncoder
 from spacy_llm_tasks.nn.linear import Linear, set_precision
@@ -15,8 +17,10 @@ from spacy_llm_tasks.nn.seq2seq import EncoderDecoder
 from spacy_llm_tasks.pretraining.looking.sizes import (
     TRAINING,
     count_bytes,
+    count_cache_bytes,
     count_operations,
     count_parameters,
+    count_training_bytes,
 )
 
 SMALL = {"n_pieces": 70, "width": 32, "depth": 3, "n_heads": 4, "max_length": 64}
@@ -152,3 +156,36 @@ def test_nothing_is_allocated():
         model, head = build("encoder")
     assert count_parameters(model, head).total == count_parameters(*build("encoder")).total
     assert count_bytes(model, head) == count_bytes(*build("encoder"))
+
+
+@pytest.mark.parametrize("kind", ["encoder", "narrow", "decoder", "seq2seq"])
+def test_training_bytes_are_those_that_a_step_leaves_behind(kind):
+    model, head = build(kind)
+    parameters = list(dict.fromkeys([*model.parameters(), *head.parameters()]))
+    optimizer = torch.optim.AdamW(parameters)
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    moments = [s[name] for s in optimizer.state.values() for name in ("exp_avg", "exp_avg_sq")]
+    tensors = [*parameters, *(parameter.grad for parameter in parameters), *moments]
+    found = count_training_bytes(count_parameters(model, head))
+    assert found == sum(tensor.nbytes for tensor in tensors)
+
+
+@pytest.mark.parametrize("kind", ["decoder", "seq2seq"])
+def test_cache_bytes_are_those_of_the_keys_and_values(kind):
+    n, n_memory = 20, 12
+    model, _ = build(kind)
+    decoder = model.decoder if kind == "seq2seq" else model
+    cache = Cache(decoder.config.depth)
+    packing, reads = Packing.from_lengths([n]), {}
+    if kind == "seq2seq":
+        crossing = Crossing.from_packings(packing, Packing.from_lengths([n_memory]))
+        reads = {"memory": torch.randn(n_memory, 32), "crossing": crossing}
+    with torch.no_grad():
+        decoder.eval()(torch.arange(n), packing, cache=cache, **reads)
+    kept = [t[:, :, :n] for layer in cache.layers for t in (layer._keys, layer._values)]
+    kept += [t for layer in cache.layers for t in layer.memory or ()]
+    expected = sum(tensor.numel() * tensor.element_size() for tensor in kept)
+    n_memory = n_memory if kind == "seq2seq" else 0
+    assert count_cache_bytes(decoder.config, length=n, memory=n_memory) == expected

@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import json
 import os
@@ -156,7 +157,18 @@ def test_an_empty_corpus_is_an_error_that_says_why(make, tmp_path):
         make(["a", "b", "1234567890 1234567890"])
     with pytest.raises(ValueError, match="E700.*there were none"):
         make([])
+    with pytest.raises(ValueError, match=r"E711\] All 3 documents.*share is 0\.9999") as error:
+        make(sentences(3), held_out=0.9999)
+    assert "there were none" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_a_corpus_that_is_empty_by_damage_says_so(tmp_path):
+    path = tmp_path / "torn.jsonl.gz"
+    path.write_bytes(gzip.compress(json.dumps({"text": sentences(1)[0]}).encode())[:15])
+    settings = CorpusSettings(paths=[str(path)], invalid="replace", folder=str(tmp_path / "c"))
+    with pytest.raises(ValueError, match="E700.*1 x damaged file"):
+        prepare(settings)
 
 
 def test_other_files_are_never_replaced(tmp_path):

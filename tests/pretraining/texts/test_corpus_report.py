@@ -42,5 +42,5 @@ def test_rows():
 
 
 def test_reasons():
-    assert full().reasons() == "15 x no JSON, 9 x duplicate, 4 x short, 1 x .csv"
+    assert full().reasons() == "15 x no JSON, 9 x duplicate, 4 x short, 1 x .csv, 1 x replaced"
     assert CorpusReport().reasons() == "there were none"

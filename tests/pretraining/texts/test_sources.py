@@ -198,7 +198,7 @@ def test_a_whole_file_up_to_the_damage(tmp_path):
 def test_damaged_parquet(tmp_path):
     pytest.importorskip("pyarrow")
     path = write(tmp_path / "x.parquet", b"PAR1 and nothing else that would make sense")
-    with pytest.raises(ValueError, match="E705"):
+    with pytest.raises(ValueError, match="E712"):
         read(path)
 
 

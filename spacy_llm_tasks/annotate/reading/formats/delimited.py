@@ -5,6 +5,7 @@ as one field.
 """
 
 import csv
+import re
 from collections.abc import Iterator
 
 from ....errors import Errors
@@ -14,6 +15,7 @@ from ..rows import BadRow, Row
 from .lines import lines_of
 from .row_maker import RowMaker, shown_names
 
+_NAME = re.compile(r"[^\W\d][\w.-]{0,39}")  # what columns are called, and no sentence is
 MAX_FIELD_CHARS = 2**26  # a field takes four bytes for each while it is read
 
 
@@ -37,7 +39,7 @@ def read_delimited(
     for number, record in enumerate(records, start=1):
         if number <= start:
             continue
-        if isinstance(record, csv.Error):
+        if isinstance(record, str):
             yield maker.bad(number, f"the row cannot be read ({record})")
         elif len(record) != len(names):
             n = f"{len(record)} fields, and the first row {len(names)}"
@@ -78,53 +80,78 @@ def _separator(file: InputFile, settings: ReadSettings) -> str:
     return "\t" if file.format == "tsv" else settings.separator
 
 
-def _records(lines: Iterator[str], separator: str) -> Iterator[list[str] | csv.Error]:
-    """The fields of each row that is not blank, or what is wrong with it."""
+def _records(lines: Iterator[str], separator: str) -> Iterator[list[str] | str]:
+    """The fields of each row that is not blank, or what is wrong with it.
+
+    What a quote that is never closed has swallowed is not read anew, line by line: a file that ends
+    in the middle of a document would give rows that nobody has written.
+    """
     reader = csv.reader(lines, delimiter=separator, strict=True)
     while True:
         # The limit is the process's: others must not find it changed.
         before = csv.field_size_limit(MAX_FIELD_CHARS)
+        first = reader.line_num + 1
         try:
-            record: list[str] | csv.Error = next(reader)
+            record: list[str] | str = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            record = error
+            record = _reason(error, first, reader.line_num)
         finally:
             csv.field_size_limit(before)
-        if isinstance(record, csv.Error) or record:
+        if record:
             yield record
 
 
+def _reason(error: csv.Error, first: int, last: int) -> str:
+    """What is wrong with a row, and how many lines have gone into it."""
+    reason = str(error)
+    if "new-line character" in reason:  # what follows is advice to programmers
+        reason = "a carriage return without a line feed, outside of quotes"
+    if last <= first:
+        return f"{reason}, in line {first}"
+    n = f"{last - first + 1:,} lines, {first} to {last}"
+    return f"{reason}; a quote that opens in line {first} or later has made one row of {n}"
+
+
 def _header(
-    records: Iterator[list[str] | csv.Error], file: InputFile, settings: ReadSettings
+    records: Iterator[list[str] | str], file: InputFile, settings: ReadSettings
 ) -> list[str]:
     """The names in the first row; none if there is no row at all."""
     first = next(records, [])
-    if isinstance(first, csv.Error):
-        raise ValueError(Errors.E802.format(path=file.path, reason=f"its first row: {first}"))
+    if isinstance(first, str):
+        raise ValueError(Errors.E813.format(path=file.path, reason=first))
     # Tables with numbered rows are often written with no name above the numbers.
     names = [
         _bytes(name).decode("utf-8", "replace") or f"column_{i}"
         for i, name in enumerate(first, start=1)
     ]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(Errors.E805.format(path=file.path, column=name))
     if names and settings.text_column not in names:
-        found = shown_names(names)
+        found = _shown_header(names, _separator(file, settings))
         raise ValueError(
             Errors.E803.format(path=file.path, column=settings.text_column, found=found)
         )
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(Errors.E805.format(path=file.path, column=name))
     return names
 
 
+def _shown_header(names: list[str], separator: str) -> str:
+    """The first row for a message. One that is not of names is a document's, and is not shown."""
+    if all(map(_NAME.fullmatch, names)):
+        return shown_names(names)
+    n = "1 field" if len(names) == 1 else f"{len(names)} fields"
+    return f"no names of columns, but a first row of {n} (with {separator!r} between fields)"
+
+
 def _row(maker: RowMaker, number: int, fields: dict[str, str]) -> Row | BadRow:
+    id = fields.get(maker.settings.id_column)
     mended = False
     for name, field in fields.items():
         if field.isascii():
             continue
-        decoded = maker.decode(_bytes(field), number)
+        decoded = maker.decode(_bytes(field), number, id=id)
         if isinstance(decoded, BadRow):
             return decoded
         fields[name], replaced = decoded

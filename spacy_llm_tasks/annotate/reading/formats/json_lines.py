@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from ....errors import Errors
@@ -9,7 +10,7 @@ from ..input_files import InputFile
 from ..read_settings import ReadSettings
 from ..rows import BadRow, Row
 from .lines import MAX_LINE_BYTES, lines_of
-from .row_maker import RowMaker, kind_of, shown_names
+from .row_maker import RowMaker, kind_of, known_id, shown_names
 
 # So many rows without the text's key, and none with it: it has another name.
 ENOUGH_WITHOUT = 100
@@ -64,7 +65,8 @@ def _row(maker: RowMaker, number: int, data: bytes) -> tuple[Row | BadRow, dict[
         return maker.bad(number, f"the line has {MAX_LINE_BYTES:,} bytes or more"), None
     decoded = maker.decode(data, number)
     if isinstance(decoded, BadRow):
-        return decoded, None
+        id = _id_in(data.decode("utf-8", "surrogateescape"), maker.settings.id_column)
+        return replace(decoded, id=known_id(id) or decoded.id), None
     line, mended = decoded
     try:
         record = json.loads(line)
@@ -78,16 +80,25 @@ def _row(maker: RowMaker, number: int, data: bytes) -> tuple[Row | BadRow, dict[
     # Escapes can make half a surrogate pair, which no UTF-8 file can hold.
     if "\\u" in line and not _is_unicode(record):
         if maker.settings.encoding_errors != "replace":
-            return maker.no_unicode(number, "half a surrogate pair"), None
+            id = record.get(maker.settings.id_column)
+            return maker.no_unicode(number, "half a surrogate pair", id=id), None
         record, mended = _mend(record), True
-    column, id_column = maker.settings.text_column, maker.settings.id_column
+    column, id = maker.settings.text_column, record.get(maker.settings.id_column)
     if column not in record:
-        return maker.bad(number, f"there is no {column!r}"), record
+        return maker.bad(number, f"there is no {column!r}", id=id), record
     text = record[column]
     if not isinstance(text, str):
-        return maker.no_text(number, text), record
-    row = maker.row(number, text, id=record.get(id_column), columns=record, mended=mended)
-    return row, record
+        return maker.no_text(number, text, id=id), record
+    return maker.row(number, text, id=id, columns=record, mended=mended), record
+
+
+def _id_in(line: str, column: str) -> Any:
+    """What stands in the id column of a line that may be anything."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record.get(column) if isinstance(record, dict) else None
 
 
 def _is_unicode(record: Any) -> bool:

@@ -128,19 +128,23 @@ def _rows(maker: RowMaker, batch: Any, number: int) -> Iterator[Row | BadRow]:
 
 def _row(maker: RowMaker, number: int, values: dict[str, Any]) -> Row | BadRow:
     text_column, id_column = maker.settings.text_column, maker.settings.id_column
+    known = values.get(id_column)
+    if isinstance(known, bytes):
+        known = known.decode("utf-8", "surrogateescape")  # what is no UTF-8 is no id either
     mended = False
     for name, value in values.items():
         if isinstance(value, _Unreadable):
-            return maker.bad(number, f"column {name!r} cannot be read ({value.reason})")
+            reason = f"column {name!r} cannot be read ({value.reason})"
+            return maker.bad(number, reason, id=known)
         if name in (text_column, id_column) and isinstance(value, bytes):
-            decoded = maker.decode(value, number)
+            decoded = maker.decode(value, number, id=known)
             if isinstance(decoded, BadRow):
                 return decoded
             values[name], replaced = decoded
             mended = mended or replaced
     text = values[text_column]
     if not isinstance(text, str):
-        return maker.no_text(number, text)
+        return maker.no_text(number, text, id=known)
     return maker.row(number, text, id=values.get(id_column), columns=values, mended=mended)
 
 

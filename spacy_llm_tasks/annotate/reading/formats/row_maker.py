@@ -50,26 +50,25 @@ class RowMaker:
         mended (bool): See `Row`.
         RETURNS (Row | BadRow): A bad one for a text that is too long, or an id that is none.
         """
-        if isinstance(id, int) and not isinstance(id, bool):
-            id = str(id)
-        if id is None or id == "":
-            id = self.name(number)
-        elif not isinstance(id, str):
+        name = self.name(number) if id is None or id == "" else known_id(id)
+        if name is None and not isinstance(id, str):
             return self.bad(number, f"{self.settings.id_column!r} is {kind_of(id)}, expected text")
-        elif len(id) > MAX_ID_CHARS:
+        if name is None and len(id) > MAX_ID_CHARS:
             n = f"{len(id):,} characters, more than {MAX_ID_CHARS:,}"
             return self.bad(number, f"{self.settings.id_column!r} has {n}")
+        if name is None:
+            return self.no_unicode(number, "half a surrogate pair in its id")
         limit = self.settings.max_chars
         if limit is not None and len(text) > limit:
-            return self.too_long(number, f"{len(text):,}", id=id)
+            return self.too_long(number, f"{len(text):,}", id=name)
         others = {key: columns[key] for key in columns if key not in self._taken} if columns else {}
-        return Row(id, text, others, doc, mended, self.file.name, number)
+        return Row(name, text, others, doc, mended, self.file.name, number)
 
-    def bad(
-        self, number: int, reason: str, *, id: str | None = None, left_out: bool = False
-    ) -> BadRow:
-        """RETURNS (BadRow): What cannot be read; `number` 0 means the file itself."""
-        return BadRow(id or self.name(number), self.file.name, number, reason, left_out)
+    def bad(self, number: int, reason: str, *, id: Any = None, left_out: bool = False) -> BadRow:
+        """RETURNS (BadRow): What cannot be read, under what stands in the id column if that is an
+        id; `number` 0 means the file itself."""
+        name = known_id(id) or self.name(number)
+        return BadRow(name, self.file.name, number, reason, left_out)
 
     def too_long(self, number: int, found: str, *, id: str | None = None) -> BadRow:
         """RETURNS (BadRow): For a text of `found` characters."""
@@ -91,11 +90,12 @@ class RowMaker:
         """RETURNS (str): The id of a row that has none."""
         return f"{self.file.name}:{number}" if number else self.file.name
 
-    def decode(self, data: bytes, number: int) -> tuple[str, bool] | BadRow:
+    def decode(self, data: bytes, number: int, *, id: Any = None) -> tuple[str, bool] | BadRow:
         """Decode a text as the settings say.
 
         data (bytes): The text.
         number (int): Its line or row.
+        id (Any): What stands in the id column, as far as that is known.
         RETURNS (tuple[str, bool] | BadRow): The text, and whether something in it was replaced.
         """
         try:
@@ -104,16 +104,27 @@ class RowMaker:
             found = f"byte {data[error.start]:#04x} at {error.start}, {error.reason}"
         if self.settings.encoding_errors == "replace":
             return data.decode("utf-8", "replace"), True
-        return self.no_unicode(number, found)
+        return self.no_unicode(number, found, id=id)
 
-    def no_unicode(self, number: int, found: str) -> BadRow:
+    def no_unicode(self, number: int, found: str, *, id: Any = None) -> BadRow:
         """RETURNS (BadRow): For a text that is not replaced: an error, or left out as asked."""
         left_out = self.settings.encoding_errors == "skip"
-        return self.bad(number, f"the text is no UTF-8 ({found})", left_out=left_out)
+        return self.bad(number, f"the text is no UTF-8 ({found})", id=id, left_out=left_out)
 
-    def no_text(self, number: int, value: Any) -> BadRow:
+    def no_text(self, number: int, value: Any, *, id: Any = None) -> BadRow:
         """RETURNS (BadRow): For a row whose text is another kind of value."""
-        return self.bad(number, f"{self.settings.text_column!r} is {kind_of(value)}, expected text")
+        reason = f"{self.settings.text_column!r} is {kind_of(value)}, expected text"
+        return self.bad(number, reason, id=id)
+
+
+def known_id(value: Any) -> str | None:
+    """RETURNS (str | None): The id that a value of the id column is; None if it is none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARS:
+        return None
+    is_unicode = value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
+    return value if is_unicode else None
 
 
 def kind_of(value: Any) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import srsly
 from spacy.tokens import DocBin
 
 from .writer import Writer
@@ -21,8 +22,12 @@ class DocBinWriter(Writer):
         self._box = DocBin(store_user_data=True)
 
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
-        for record in records:
-            self._box.merge(record["doc"])
+        boxes: list[DocBin] = [record["doc"] for record in records]
+        for box in boxes:
+            # All else is packed already. What cannot be would be found at the end only.
+            srsly.msgpack_dumps([list(box.strings), box.cats, box.flags])
+        for box in boxes:
+            self._box.merge(box)
 
     def finish(self) -> None:
         self.file.write(self._box.to_bytes())

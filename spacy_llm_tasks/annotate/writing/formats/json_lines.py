@@ -24,8 +24,8 @@ class JsonLinesWriter(Writer):
         self.parts = frozenset(parts) - {"doc"}
 
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
-        for record in records:
-            self.file.write(to_json(self._object(record)).encode("utf-8") + b"\n")
+        lines = [to_json(self._object(record)).encode("utf-8") + b"\n" for record in records]
+        self.file.writelines(lines)
 
     def finish(self) -> None:
         self.file.flush()

@@ -37,19 +37,26 @@ class ParquetWriter(Writer):
     ) -> None:
         self.schema = output_schema(columns=columns, parts=parts, embedding_width=embedding_width)
         self.columns = columns
-        self._waiting: list[Mapping[str, Any]] = []
-        self._n_chars = 0
+        self._waiting: list[Any] = []  # tables, the rows of the next group
+        self._n_rows = self._n_chars = 0
         super().__init__(path)
         self._table = pyarrow("pyarrow.parquet").ParquetWriter(
             self.file, self.schema, compression="zstd"
         )
 
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
-        for record in records:
-            self._waiting.append(record)
+        records = list(records)
+        if not records:
+            return
+        table = self._table_of(records)
+        start = 0
+        for i, record in enumerate(records, start=1):
             self._n_chars += len(record.get("text") or "")
-            if len(self._waiting) >= GROUP_ROWS or self._n_chars >= GROUP_CHARS:
+            if self._n_rows + i - start >= GROUP_ROWS or self._n_chars >= GROUP_CHARS:
+                self._keep(table.slice(start, i - start))
                 self._write_group()
+                start = i
+        self._keep(table.slice(start))
 
     def finish(self) -> None:
         self._write_group()
@@ -59,10 +66,26 @@ class ParquetWriter(Writer):
         self._table.is_open = False  # else it would write the end of the file when it is deleted
         super().abandon()
 
+    def _keep(self, table: Any) -> None:
+        if table.num_rows:
+            self._waiting.append(table)
+            self._n_rows += table.num_rows
+
     def _write_group(self) -> None:
         if not self._waiting:
             return
-        records, self._waiting, self._n_chars = self._waiting, [], 0
+        # In one piece: the bytes of the file do not tell in what batches rows came.
+        pa = pyarrow("pyarrow")
+        try:
+            table = pa.concat_tables(self._waiting).combine_chunks()
+            self._table.write_table(table, row_group_size=table.num_rows)
+        except pa.ArrowException as error:
+            # Each row for itself fits, so that it is no row's: not to be written one by one.
+            reason = type(error).__name__
+            raise OSError(Errors.E815.format(path=self.path, reason=reason)) from error
+        self._waiting, self._n_rows, self._n_chars = [], 0, 0
+
+    def _table_of(self, records: Sequence[Mapping[str, Any]]) -> Any:
         arrays: dict[str, Any] = {"id": [record["id"] for record in records]}
         rows = [record["columns"] for record in records]
         if self.columns.types is None:
@@ -80,8 +103,7 @@ class ParquetWriter(Writer):
             array if isinstance(array, pa.Array) else pa.array(array, type=field.type)
             for field, array in ((field, arrays[field.name]) for field in self.schema)
         ]
-        table = pa.Table.from_arrays(made, schema=self.schema)
-        self._table.write_table(table, row_group_size=len(records))
+        return pa.Table.from_arrays(made, schema=self.schema)
 
     def _carried(self, name: str, kind: str, values: Sequence[Any]) -> Any:
         """A column of the input as an array of the type that was settled for it."""

@@ -20,9 +20,10 @@ class Writer(ABC):
 
     @abstractmethod
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Add rows.
+        """Add rows: all of them, or none if there is one that the format cannot hold.
 
         records (Iterable[Mapping[str, Any]]): Rows as `outputs.row_of` makes them.
+        RAISES (Exception): Whatever keeps a row from being written; an OSError is the disk's.
         """
 
     @abstractmethod

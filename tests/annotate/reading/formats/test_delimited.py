@@ -28,7 +28,7 @@ def test_separators(tmp_path):
     assert read(file, separator=";") == [Row("a.tsv:1", "a, b", {"n": "1"}, file="a.tsv", number=1)]
     file = write(tmp_path, "a.csv", b"text;n\na, b;1\n")
     assert texts(read(file, separator=";")) == ["a, b"]
-    with pytest.raises(ValueError, match=r"E803.*a\.csv.*'text;n'"):
+    with pytest.raises(ValueError, match=r"E803.*a\.csv.*1 field \(with ',' between"):
         read(file)
 
 
@@ -87,7 +87,8 @@ def test_huge_fields_are_read_and_others_keep_their_limit(tmp_path, monkeypatch)
     [
         (b"id,body\n", "E803", "'id', 'body'"),
         (b"text,n,n\n", "E805", "'n'"),
-        (b'"text\n', "E802", "its first row"),
+        (b'"text\n', "E813", "its first row cannot be read.*2 lines, 1 to 2"),
+        (b"text,n\ra,1\r", "E813", r"a carriage return without a line feed.*line feed"),
     ],
 )
 def test_first_rows_that_name_no_columns(tmp_path, header, code, named):
@@ -108,3 +109,36 @@ def test_empty_and_damaged_files(tmp_path):
     assert "damaged or ends too early" in rows[-1].reason and len(rows) - n in (1, 2)
     assert starts_anywhere(write(tmp_path, "d.csv.gz", whole[:200]))
     assert bad(read(write(tmp_path, "e.csv.gz", b"no gzip")))[0][0] == 0
+
+
+def test_a_first_row_that_is_a_document_is_not_shown(tmp_path):
+    for data in (b"The patient has a cold,5\nx,y\n", b'"It is, he said","It is, he said"\n'):
+        with pytest.raises(ValueError, match="E803.*a first row of 2 fields") as caught:
+            read(write(tmp_path, "a.csv", data))
+        assert "patient" not in str(caught.value) and "he said" not in str(caught.value)
+
+
+def test_the_lines_that_a_quote_has_swallowed_are_counted(tmp_path):
+    file = write(tmp_path, "a.csv", b'id,text\n0,"a\nb"\n1,"never closed\n2,b\n3,c\n')
+    *rows, last = read(file)
+    assert texts(rows) == ["a\nb"] and starts_anywhere(file)
+    assert last.number == 2 and "never" not in last.reason
+    assert "a quote that opens in line 4 or later" in last.reason
+    assert "one row of 3 lines, 4 to 6" in last.reason
+    file = write(tmp_path, "b.csv", b'id,text\n1,x\n2,"a"b\n3,c\n')
+    (found,) = bad(read(file))
+    assert found[0] == 2 and found[1].endswith(", in line 3)")
+
+
+def test_a_carriage_return_in_a_row_is_named_as_such(tmp_path):
+    ((number, reason),) = bad(read(write(tmp_path, "a.csv", b"id,text\n1,a\r2,b\n")))
+    assert number == 1 and "a carriage return without a line feed" in reason
+    assert "universal" not in reason and "newline" not in reason
+
+
+def test_ids_of_rows_that_are_no_utf8(tmp_path):
+    data = b"id,text\nA,caf\xe9\n\xe9,caf\xe9\n,caf\xe9\n"
+    file = write(tmp_path, "a.csv", data)
+    for encoding_errors in ("strict", "skip"):
+        rows = read(file, encoding_errors=encoding_errors)
+        assert [row.id for row in rows] == ["A", "a.csv:2", "a.csv:3"]

@@ -143,3 +143,30 @@ def test_the_standard_input(tmp_path, monkeypatch):
     file = replace(write(tmp_path, "stdin.jsonl", b""), name="stdin", path="-")
     check_inputs([file], ReadSettings())  # takes nothing from it
     assert read(file) == [Row("stdin:1", "hello", file="stdin", number=1)]
+
+
+def test_ids_of_lines_that_are_no_documents(tmp_path):
+    data = (
+        b'{"id": "A", "text": null}\n{"id": 7, "body": "x"}\n{"id": "B", "text": "caf\xe9"}\n'
+        b'{"id": "C", "text": "\\ud800"}\n{"id": ["D"], "text": 5}\n{"id": "\\ud800", "text": 5}\n'
+        b'{"id": "", "text": 5}\n{"id": "\xe9", "text": 5}\n["\xe9"]\n\xe9\n{"text": "ok"}\n'
+        + lines_of({"id": "i" * 1001, "text": None})
+    )
+    file = write(tmp_path, "a.jsonl", data)
+    rows = read(file)
+    made = [f"a.jsonl:{i}" for i in range(5, 13)]
+    assert [row.id for row in rows] == ["A", "7", "B", "C", *made]
+    assert texts(rows) == ["ok"] and starts_anywhere(file)
+    assert [row.id for row in read(file, encoding_errors="skip")] == [row.id for row in rows]
+
+
+def test_all_that_can_be_decompressed_is_read(tmp_path):
+    data = lines_of(*({"text": f"number {i}"} for i in range(3000)))
+    with pyarrow.output_stream(str(tmp_path / "x"), compression="zstd") as out:
+        out.write(data)
+        out.flush()  # what comes behind holds nothing
+    packed = (tmp_path / "x").read_bytes()
+    for content in (packed[:-1], packed + b"garbage"):
+        *rows, last = read(write(tmp_path, "a.jsonl.zst", content))
+        assert texts(rows) == [f"number {i}" for i in range(3000)]
+        assert isinstance(last, BadRow) and last.number == 3001

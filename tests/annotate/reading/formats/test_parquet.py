@@ -128,3 +128,16 @@ def test_a_file_that_is_gone(tmp_path):
     for act in (read, lambda file: check_inputs([file], ReadSettings())):
         with pytest.raises(ValueError, match=r"E802.*a\.parquet.*No such file"):
             act(file)
+
+
+def test_ids_of_rows_that_are_no_documents(tmp_path):
+    broken = pa.array([b"caf\xe9", None, None, None, b"ok"], pa.binary())
+    text = pa.Array.from_buffers(pa.string(), 5, broken.buffers())
+    ids = pa.array([b"A", b"B", b"\xe9", None, b"C"], pa.binary())
+    ids = pa.Array.from_buffers(pa.string(), 5, ids.buffers())
+    late = pa.array([0, 0, 0, 0, 10**18], pa.timestamp("us"))
+    rows = read(table(tmp_path, {"id": ids, "text": text, "late": late}))
+    assert [row.id for row in rows] == ["A", "B", "a.parquet:3", "a.parquet:4", "C"]
+    assert all(isinstance(row, BadRow) for row in rows)
+    (row,) = read(table(tmp_path, {"id": [7], "text": pa.array([None], pa.string())}))
+    assert row.id == "7"

@@ -15,7 +15,7 @@ from spacy_llm_tasks.annotate.writing.formats import parquet
 from spacy_llm_tasks.annotate.writing.outputs import PARTS, open_writer, row_of
 from spacy_llm_tasks.annotate.writing.schema import output_schema
 
-from ...annotated import ANSWERS, TEXT, full_doc, row
+from ...annotated import ANSWERS, TEXT, blank, full_doc, row
 from ...reading.files import write
 
 ALL = [part for part in PARTS if part != "doc"]
@@ -137,3 +137,30 @@ def test_values_that_do_not_fit_are_named(tmp_path):
 
 def test_a_schema_of_few_parts():
     assert output_schema(columns=Columns({}), parts=["cats"]).names == ["id", "cats"]
+
+
+def test_the_bytes_do_not_tell_in_what_batches_rows_came(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "GROUP_ROWS", 7)
+    records = [
+        row_of(full_doc() if i % 3 else blank()("x"), row(f"d{i}", year=i), parts=ALL)
+        for i in range(20)
+    ]
+    for size in (1, 5, 20):
+        path = tmp_path / str(size)
+        with open_writer("parquet", path, columns=Columns(), parts=ALL) as writer:
+            for start in range(0, 20, size):
+                writer.write(records[start : start + size])
+    assert len({(tmp_path / str(size)).read_bytes() for size in (1, 5, 20)}) == 1
+    metadata = pq.read_metadata(tmp_path / "5")
+    groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    assert groups == [7, 7, 6]
+
+
+def test_a_group_that_cannot_be_written_is_no_rows_fault(tmp_path, monkeypatch):
+    def failing(self, table, row_group_size):
+        raise pa.ArrowNotImplementedError("no such type")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", failing)
+    with pytest.raises(OSError, match="E815.*ArrowNotImplementedError"):
+        with open_writer("parquet", tmp_path / "x", columns=Columns()) as writer:
+            writer.write([row_of(full_doc(), row())])
