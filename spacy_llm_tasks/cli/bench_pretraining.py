@@ -96,7 +96,7 @@ def pretraining_loss(
     dropout: Dropout = 0.1,
     results: Annotated[
         Path, typer.Option(help="Folder of the result files, one JSON a run.")
-    ] = Path("benchmarks/results/pretraining"),
+    ] = Path("benchmarks/results/pretraining-loss"),
     format: Annotated[Format, typer.Option(help="A readable table or one JSON object.")] = (
         Format.table
     ),
