@@ -44,8 +44,6 @@ from .settings import Settings
 OWN_FOLDER = ".run"
 LOCK, JOURNAL, IDS, SURVEY = "lock", "journal.jsonl", "ids.sqlite", "survey.json"
 TEMPORARY, ENTRIES = "temporary", "entries"
-# Kinds of files in the input folders that are told as not read.
-MOST_NAMED = 20
 
 
 def annotate_corpus(
@@ -113,20 +111,21 @@ def annotate_corpus(
     own.mkdir(parents=True, exist_ok=True)
     stop = stop or _never
     with FolderLock(own / LOCK):
+        journal = Journal(own / JOURNAL, folder)
         try:
-            _prepare_folder(folder, resume=resume)
+            _prepare_folder(folder, journal, resume=resume)
             files = spooled(found, own, stop=stop)
-            run = _Run(path, files, folder, settings, engine=where, workers=workers, stop=stop)
+            run = _Run(
+                path, files, folder, settings, journal, engine=where, workers=workers, stop=stop
+            )
             summary = run.annotate(stop, on_progress or _ignore)
-            summary = replace(summary, passed_by=dict(passed_by.most_common(MOST_NAMED)))
         except Stopped:  # before the work has begun
-            journal = Journal(own / JOURNAL, folder)
             return conclude(folder, journal, Meter(rows=0, errors=0), is_finished=False)
         except OSError as error:
             if is_full(error):
                 raise OSError(Errors.E843.format(problem=error)) from error
             raise
-        return summary
+        return replace(summary, passed_by=dict(passed_by))
 
 
 class _Run:
@@ -138,12 +137,13 @@ class _Run:
         files: Sequence[InputFile],
         folder: Path,
         settings: Settings,
+        journal: Journal,
         *,
         engine: EngineSettings,
         workers: int,
         stop: Callable[[], bool],
     ) -> None:
-        self.files, self.folder, self.settings = files, folder, settings
+        self.files, self.folder, self.settings, self.journal = files, folder, settings, journal
         self.engine, self.workers = engine, workers
         self.own = folder / OWN_FOLDER
         check_inputs(files, settings.read)
@@ -157,11 +157,10 @@ class _Run:
             settings={**settings.for_manifest(), "threads": threads, "kernel": kernel},
             on_block=partial(go_on_unless, stop),
         )
-        if saved is not None and not len(Journal(self.own / JOURNAL, folder)):
+        if saved is not None and not len(journal) and any(changes_between(saved, manifest)):
             # Nothing was done, perhaps since something was wrong with what has changed now.
-            if any(changes_between(saved, manifest)):
-                _forget(self.own, folder)
-                saved = None
+            _forget(folder, journal)
+            saved = None
         if saved is None:
             columns = columns_of(files, settings.read)
             write_manifest(folder, {**manifest, "columns": columns.to_dict()})
@@ -197,7 +196,7 @@ class _Run:
         shutil.rmtree(self.own / TEMPORARY, ignore_errors=True)
         (self.own / TEMPORARY).mkdir()
         clean_parts(self.folder)
-        journal = Journal(self.own / JOURNAL, self.folder)
+        journal = self.journal
         rows = errors = 0
         index = self._index_builder(journal)
         for done in journal.in_order():
@@ -287,30 +286,31 @@ def _require_pyarrow() -> None:
         raise ImportError(Errors.E854) from error
 
 
-def _prepare_folder(folder: Path, *, resume: bool) -> None:
+def _prepare_folder(folder: Path, journal: Journal, *, resume: bool) -> None:
     """See to it that the folder holds a run to go on with, or none."""
     own, manifest = folder / OWN_FOLDER, folder / MANIFEST
     if (own / SURVEY).exists() and manifest.exists():
-        is_begun = len(Journal(own / JOURNAL, folder)) > 0
-        if is_begun and not resume:
-            raise ValueError(Errors.E852.format(folder=folder))
         if resume:
             return
+        if len(journal):
+            raise ValueError(Errors.E852.format(folder=folder))
     others = sorted(path.name for path in folder.iterdir() if path.name != OWN_FOLDER)
     others = [name for name in others if not name.startswith(PART) and name != MANIFEST]
     if others:
         raise ValueError(Errors.E853.format(folder=folder, found=", ".join(others[:3])))
     # A run that ended before its first shard, for a duplicate id or a missing component perhaps,
     # has done nothing: it may begin anew with other settings.
-    _forget(own, folder)
+    _forget(folder, journal)
     if not resume:
         forget_spooled(own)
 
 
-def _forget(own: Path, folder: Path) -> None:
+def _forget(folder: Path, journal: Journal) -> None:
     """Have a run that has done nothing begin anew."""
-    for path in (folder / MANIFEST, own / SURVEY, own / JOURNAL, *own.glob(f"{IDS}*")):
+    own = folder / OWN_FOLDER
+    for path in (folder / MANIFEST, own / SURVEY, *own.glob(f"{IDS}*")):
         path.unlink(missing_ok=True)
+    journal.clear()
 
 
 def _never() -> bool:

@@ -70,14 +70,22 @@ class Journal:
 
     def __init__(self, path: Path, folder: Path) -> None:
         self.path = path
-        self._ends: dict[int, Place] = {}
-        self._offsets: dict[int, int] = {}
-        self._size = 0
+        self._forget()
         if path.exists():
             self._read(folder)
 
     def __len__(self) -> int:
         return len(self._ends)
+
+    def clear(self) -> None:
+        """Forget all shards, on the disk too."""
+        self.path.unlink(missing_ok=True)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._ends: dict[int, Place] = {}
+        self._offsets: dict[int, int] = {}
+        self._size = 0
 
     def end_of(self, number: int) -> Place | None:
         """RETURNS (Place | None): Where a shard ends, or None if it is not done."""

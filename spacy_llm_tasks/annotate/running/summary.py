@@ -96,9 +96,10 @@ def conclude(
         labels.merge(ShardSummary.from_dict(done.summary))
         rows += done.written
         errors += len(done.faults)
-    before = Summary.read(output)
-    if is_finished and not meter.session_rows and before is not None and before.is_finished:
-        if (before.rows, before.errors, before.index_entries) == (rows, errors, index_entries):
+    if is_finished and not meter.session_rows:
+        before = Summary.read(output)
+        now = {"is_finished": True, "rows": rows, "errors": errors, "index_entries": index_entries}
+        if before is not None and all(getattr(before, name) == now[name] for name in now):
             return replace(before, session_rows=0)
     seconds = max(meter.seconds, 1e-9)
     summary = Summary(
