@@ -6,6 +6,8 @@ import pytest
 from spacy_llm_tasks.pretraining.texts.numbering import CALLING_CODES, IBAN_LENGTHS
 from spacy_llm_tasks.pretraining.texts.scrub import KINDS, scrub
 
+from .scrubbing import text_and_expected
+
 # Numbers of documentation: RFC 5737 and 3849 addresses, card numbers and IBANs published as
 # examples, 555 numbers; keys are made up.
 FOUND = {
@@ -130,11 +132,10 @@ LEFT = [
 @pytest.mark.parametrize("kind", KINDS)
 def test_found(kind):
     for pattern in FOUND[kind]:
-        text = pattern.replace("{", "").replace("}", "")
-        before, after = pattern.split("{")[0], pattern.split("}")[1]
-        assert scrub(text) == (f"{before}<{kind}>{after}", {f"<{kind}>": 1}), text
+        text, expected = text_and_expected(pattern, kind)
+        assert scrub(text) == (expected, {f"<{kind}>": 1}), text
         in_prose = f"Zuvor und 2 mal {text} and then 3 more."
-        assert scrub(in_prose)[0] == f"Zuvor und 2 mal {before}<{kind}>{after} and then 3 more."
+        assert scrub(in_prose)[0] == f"Zuvor und 2 mal {expected} and then 3 more."
 
 
 @pytest.mark.parametrize("text", LEFT)
