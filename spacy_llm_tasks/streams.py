@@ -6,11 +6,10 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from .errors import Errors
+from .packages import import_optional
 
 STDIN = "-"
 COMPRESSIONS = (".gz", ".zst")
@@ -181,8 +180,4 @@ def pyarrow(module: str) -> Any:
     RETURNS (Any): The module.
     RAISES (ImportError): If it is not installed, with what to install.
     """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        found = {"what": "Parquet and .zst files", "package": "pyarrow", "extras": EXTRAS}
-        raise ImportError(Errors.E707.format(**found)) from error
+    return import_optional(module, what="Parquet and .zst files", package="pyarrow", extras=EXTRAS)

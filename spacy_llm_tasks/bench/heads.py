@@ -33,7 +33,7 @@ from ..annotations import get_relations, set_relations
 from ..layers.task_head import shim_of
 from . import questions, texts
 from .device import use_device
-from .inference_sides import ENCODER
+from .inference_sides import ENCODER, exhaust
 from .invented_gold import LABELS, TOKENS_PER_ENTITY
 from .machine import circumstances
 from .plot import Plot
@@ -242,8 +242,7 @@ def _cut(scores: np.ndarray, n: int) -> float:
 
 
 def _read(nlp: Language, docs: Sequence[str], number: int) -> None:
-    for _ in nlp.pipe(docs):
-        pass
+    exhaust(nlp, docs)
 
 
 def _asking(weights: Path, docs: Sequence[str], *, seed: int) -> Any:

@@ -130,7 +130,7 @@ class Reader:
             self.read: Callable[[Sequence[str]], None] = LOOPS[side.name](weights, device=device)
             return
         nlp = pipeline(side, weights, seed=seed)
-        self.read = lambda docs: _exhaust(nlp, docs)
+        self.read = lambda docs: exhaust(nlp, docs)
         if side.name == "ours" and gpu_id < 0:
             self.flops = _flops_of(nlp, self.docs)
             self._time_encoder(nlp.get_pipe(ENCODER))
@@ -164,7 +164,8 @@ def peak_memory_mb() -> float:
     return largest / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def _exhaust(nlp: Language, docs: Sequence[str]) -> None:
+def exhaust(nlp: Language, docs: Sequence[str]) -> None:
+    """Run a pipeline over texts and keep nothing."""
     for _ in nlp.pipe(docs):
         pass
 

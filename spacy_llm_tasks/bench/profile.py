@@ -23,7 +23,7 @@ from ..tokenization.tokenizer import PieceTokenizer
 from . import texts
 from .device import use_device
 from .inference import WITH_LONG_TEXTS, like_peer
-from .inference_sides import Side, pipeline
+from .inference_sides import Side, exhaust, pipeline
 from .machine import circumstances
 from .plot import Plot
 
@@ -182,8 +182,7 @@ def render(found: Mapping[str, Any]) -> str:
 def _read(nlp: Language, docs: Sequence[str]) -> float:
     """RETURNS (float): CPU seconds."""
     started = time.process_time()
-    for _ in nlp.pipe(docs):
-        pass
+    exhaust(nlp, docs)
     return time.process_time() - started
 
 

@@ -303,12 +303,12 @@ class _Board:
 
 
 def _summary_writer() -> Any:
-    from ..errors import Errors
+    from ..packages import import_optional
 
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        extras = "spacy-llm-tasks[pretrain]"
-        found = {"what": "Files for TensorBoard", "package": "tensorboard", "extras": extras}
-        raise ImportError(Errors.E707.format(**found)) from error
-    return SummaryWriter
+    extras = "spacy-llm-tasks[pretrain]"
+    return import_optional(
+        "torch.utils.tensorboard",
+        what="Files for TensorBoard",
+        package="tensorboard",
+        extras=extras,
+    ).SummaryWriter

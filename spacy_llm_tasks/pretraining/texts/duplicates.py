@@ -16,6 +16,7 @@ from zlib import crc32
 import numpy as np
 
 from ...errors import Errors
+from ...packages import import_optional
 
 # Scripts without spaces between words, of which every character counts as one.
 _DENSE = (
@@ -198,10 +199,7 @@ def _identity(value: int) -> int:
 
 
 def _datasketch() -> Any:
-    try:
-        import datasketch
-    except ImportError as error:
-        extras = "spacy-llm-tasks[pretrain]"
-        found = {"what": "Near duplicates", "package": "datasketch", "extras": extras}
-        raise ImportError(Errors.E707.format(**found)) from error
-    return datasketch
+    extras = "spacy-llm-tasks[pretrain]"
+    return import_optional(
+        "datasketch", what="Near duplicates", package="datasketch", extras=extras
+    )
