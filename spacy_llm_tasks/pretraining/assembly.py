@@ -177,6 +177,7 @@ def _optimizer(settings: Settings, model: nn.Module) -> NamedOptimizer:
         betas=(optimizer.beta1, optimizer.beta2),
         eps=optimizer.eps,
         matrix_learn_rate=optimizer.matrix_learn_rate,
+        matrix_weight_decay=optimizer.matrix_weight_decay,
         momentum=optimizer.momentum,
     )
 

@@ -100,6 +100,8 @@ class OptimizerSettings:
     learn_rate (float): AdamW's highest rate.
     matrix_learn_rate (float): Muon's highest rate.
     weight_decay (float): Decoupled decay of matrices and tables.
+    matrix_weight_decay (float | None): That of the matrices that Muon steps, which grow without
+        bound in a short run at a high rate unless it is large. None: `weight_decay`.
     beta1 (float): AdamW's decay of the mean of the gradients.
     beta2 (float): AdamW's decay of the mean of their squares.
     eps (float): Added to the root of the latter.
@@ -111,6 +113,7 @@ class OptimizerSettings:
     learn_rate: float = 3e-3
     matrix_learn_rate: float = 0.04
     weight_decay: float = 0.01
+    matrix_weight_decay: float | None = None
     beta1: float = 0.9
     beta2: float = 0.98
     eps: float = 1e-8

@@ -139,6 +139,7 @@ def make_optimizer(
     betas: tuple[float, float] = (0.9, 0.98),
     eps: float = 1e-8,
     matrix_learn_rate: float = 0.02,
+    matrix_weight_decay: float | None = None,
     momentum: float = 0.95,
     fused: bool | None = None,
 ) -> NamedOptimizer:
@@ -151,6 +152,7 @@ def make_optimizer(
     betas (tuple[float, float]): AdamW's decays of the mean of gradients and of their squares.
     eps (float): Added to the root of the latter.
     matrix_learn_rate (float): Muon's.
+    matrix_weight_decay (float | None): Decay of what Muon steps. None: `weight_decay`.
     momentum (float): Muon's.
     fused (bool | None): Whether AdamW runs as one kernel. None: where there is one.
     RETURNS (NamedOptimizer): The optimizer.
@@ -163,6 +165,9 @@ def make_optimizer(
     _check_range("weight_decay", weight_decay)
     _check_range("eps", eps)
     _check_range("matrix_learn_rate", matrix_learn_rate)
+    if matrix_weight_decay is None:
+        matrix_weight_decay = weight_decay
+    _check_range("matrix_weight_decay", matrix_weight_decay)
     for setting, value in (("beta1", betas[0]), ("beta2", betas[1]), ("momentum", momentum)):
         _check_range(setting, value, high=1.0)
     named = {n: p for n, p in named_parameters(model) if p.requires_grad}
@@ -175,7 +180,8 @@ def make_optimizer(
             matrices[parts_of(parameter_name, named)].append(parameter)
         else:
             tables.append(parameter)
-    in_blocks = [_group("matrices", m, weight_decay, parts=n) for n, m in matrices.items()]
+    in_blocks_decay = matrix_weight_decay if name == "muon" else weight_decay
+    in_blocks = [_group("matrices", m, in_blocks_decay, parts=n) for n, m in matrices.items()]
     others = [_group("tables", tables, weight_decay), _group("vectors", vectors, 0.0)]
     by_muon = in_blocks if name == "muon" else []
     by_adamw = [g for g in [*([] if by_muon else in_blocks), *others] if g["params"]]

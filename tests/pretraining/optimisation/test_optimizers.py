@@ -47,6 +47,15 @@ def test_every_parameter_is_stepped_by_what_suits_it():
             assert all("norm" in n or n.endswith("bias") for n in names)
 
 
+def test_matrices_may_decay_faster_than_tables():
+    for name, of_matrices in (("muon", 0.4), ("adamw", 0.1)):
+        optimizer = make_optimizer(
+            ToyModel(), name=name, learn_rate=0.1, weight_decay=0.1, matrix_weight_decay=0.4
+        )
+        decays = {(group["name"], group["weight_decay"]) for group in optimizer.param_groups}
+        assert decays == {("matrices", of_matrices), ("tables", 0.1), ("vectors", 0.0)}
+
+
 def test_without_muon_all_is_adamw():
     model = ToyModel()
     optimizer = make_optimizer(model, name="adamw", learn_rate=0.1, betas=(0.8, 0.9), eps=1e-5)
@@ -201,6 +210,7 @@ def test_learning_works():
         ({"name": "adamw", "betas": (0.9, 1.0)}, "E741.*beta2"),
         ({"name": "muon", "momentum": 1.0}, "E741.*momentum"),
         ({"name": "muon", "weight_decay": float("nan")}, "E741.*weight_decay"),
+        ({"name": "muon", "matrix_weight_decay": -0.1}, "E741.*matrix_weight_decay"),
     ],
 )
 def test_what_is_out_of_range_is_refused_by_name(settings, code):
