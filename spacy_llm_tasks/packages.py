@@ -5,8 +5,6 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from .errors import Errors
-
 
 def installed(packages: Iterable[str]) -> dict[str, str]:
     """Look up the versions of packages.
@@ -23,18 +21,15 @@ def installed(packages: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def import_optional(module: str, *, what: str, package: str, extras: str) -> Any:
+def import_optional(module: str, message: str) -> Any:
     """Import a module of a package that not everybody has.
 
     module (str): Its full name.
-    what (str): What needs it, for the message; in the plural.
-    package (str): The name of the distribution.
-    extras (str): By which extras of ours it comes.
+    message (str): What needs it, and what to install.
     RETURNS (Any): The module.
-    RAISES (ImportError): If it is not installed, with what to install.
+    RAISES (ImportError): If it is not installed, with the message.
     """
     try:
         return import_module(module)
     except ImportError as error:
-        found = {"what": what, "package": package, "extras": extras}
-        raise ImportError(Errors.E707.format(**found)) from error
+        raise ImportError(message) from error

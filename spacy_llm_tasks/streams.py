@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from .errors import Errors
 from .packages import import_optional
 
 STDIN = "-"
@@ -180,4 +181,5 @@ def pyarrow(module: str) -> Any:
     RETURNS (Any): The module.
     RAISES (ImportError): If it is not installed, with what to install.
     """
-    return import_optional(module, what="Parquet and .zst files", package="pyarrow", extras=EXTRAS)
+    found = {"what": "Parquet and .zst files", "package": "pyarrow", "extras": EXTRAS}
+    return import_optional(module, Errors.E707.format(**found))

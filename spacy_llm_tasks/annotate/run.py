@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import Errors
 from ..files import PART, clean_parts, is_full
+from ..packages import import_optional
 from .annotator import AnnotatorSettings
 from .engines.engine import Engine, EngineSettings, Work, make_engine, reader_of
 from .engines.ray_session import require_ray
@@ -97,7 +98,7 @@ def annotate_corpus(
         raise ValueError(Errors.E806.format(name="workers", expected="1 or more", found=workers))
     inputs = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     if settings.format == "parquet":
-        _require_pyarrow()
+        import_optional("pyarrow.parquet", Errors.E854)  # told before any work
     if where.name == "ray":
         require_ray()
     path, folder = find_pipeline(pipeline), Path(output)
@@ -276,14 +277,6 @@ class _Run:
         is_finished = engine.run(work, stop)
         on_look()
         return is_finished
-
-
-def _require_pyarrow() -> None:
-    """That it is missing is told before any work, and by which extra it comes."""
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise ImportError(Errors.E854) from error
 
 
 def _prepare_folder(folder: Path, journal: Journal, *, resume: bool) -> None:

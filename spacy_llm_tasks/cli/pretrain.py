@@ -303,12 +303,10 @@ class _Board:
 
 
 def _summary_writer() -> Any:
+    from ..errors import Errors
     from ..packages import import_optional
 
     extras = "spacy-llm-tasks[pretrain]"
-    return import_optional(
-        "torch.utils.tensorboard",
-        what="Files for TensorBoard",
-        package="tensorboard",
-        extras=extras,
-    ).SummaryWriter
+    found = {"what": "Files for TensorBoard", "package": "tensorboard", "extras": extras}
+    module = import_optional("torch.utils.tensorboard", Errors.E707.format(**found))
+    return module.SummaryWriter

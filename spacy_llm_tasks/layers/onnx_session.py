@@ -11,7 +11,6 @@ import ctypes
 import os
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib import import_module
 from typing import Any
 from weakref import WeakSet
 
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 
 from ..errors import Errors
+from ..packages import import_optional
 from ..tokenization.pieces import bounds_of
 
 # Names of the graph's inputs and of its main output: those that published graphs have.
@@ -149,7 +149,4 @@ def optional(package: str) -> Any:
     RETURNS (Any): The module.
     RAISES (ImportError): It is not installed, with what to install.
     """
-    try:
-        return import_module(package)
-    except ImportError as error:
-        raise ImportError(Errors.E900.format(package=package)) from error
+    return import_optional(package, Errors.E900.format(package=package))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Errors
+from ..packages import import_optional
 from .nearest import Rows
 from .quantize import Floats2d, encode, form_of, numbers_of
 
@@ -116,8 +117,4 @@ def _graph_form(rows: NDArray[Any], precision: str) -> NDArray[Any]:
 
 
 def _usearch() -> Any:
-    try:
-        import usearch.index
-    except ImportError as error:
-        raise ImportError(Errors.E614) from error
-    return usearch.index
+    return import_optional("usearch.index", Errors.E614)

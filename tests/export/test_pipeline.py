@@ -13,11 +13,11 @@ from pipeline import toys
 from thinc.api import Config
 from typer.testing import CliRunner
 
+from spacy_llm_tasks import packages
 from spacy_llm_tasks.cli import app
 from spacy_llm_tasks.export import pipeline as exporting
 from spacy_llm_tasks.export.onnx_file import quantise
 from spacy_llm_tasks.export.pipeline import ARCHITECTURE, export_pipeline
-from spacy_llm_tasks.layers import onnx_session
 from spacy_llm_tasks.layers.encoder import shim_of
 from spacy_llm_tasks.pipeline.encoder_files import export_checkpoint
 
@@ -192,7 +192,7 @@ def test_without_the_runtime(folders, monkeypatch):
     def missing(name):
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr(onnx_session, "import_module", missing)
+    monkeypatch.setattr(packages, "import_module", missing)
     with pytest.raises(ImportError, match=r"E900.*`onnxruntime`.*spacy-llm-tasks\[onnx\]"):
         spacy.load(folders / "onnx")
 

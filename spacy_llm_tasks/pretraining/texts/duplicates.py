@@ -200,6 +200,5 @@ def _identity(value: int) -> int:
 
 def _datasketch() -> Any:
     extras = "spacy-llm-tasks[pretrain]"
-    return import_optional(
-        "datasketch", what="Near duplicates", package="datasketch", extras=extras
-    )
+    found = {"what": "Near duplicates", "package": "datasketch", "extras": extras}
+    return import_optional("datasketch", Errors.E707.format(**found))
