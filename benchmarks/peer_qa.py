@@ -60,7 +60,7 @@ def run(item: BenchSet, key: RunKey, *, data: Path, weights: Path, progress: Pro
     RETURNS (Trained): The result.
     """
     library = need("transformers")
-    train, dev = item.read(data, spacy.blank("en"))
+    train, dev = item.read(data, spacy.blank("en"), seed=key.seed)
     spacy.util.fix_random_seed(key.seed)
     outcome, watch = Outcome(), Stopwatch()
     tokenizer = library.AutoTokenizer.from_pretrained(str(weights))

@@ -34,7 +34,7 @@ def run(item: BenchSet, key: RunKey, *, data: Path, weights: Path, progress: Pro
     library = need(PACKAGE)
     losses = import_module(f"{library.__name__}.losses")
     spacy.util.fix_random_seed(key.seed)
-    train, dev = item.read(data, spacy.blank("en"))
+    train, dev = item.read(data, spacy.blank("en"), seed=key.seed)
     outcome, watch = Outcome(), Stopwatch()
     model = library.SentenceTransformer(str(weights), device=str(device()))
     loss = losses.CoSENTLoss(model, scale=SCALE)

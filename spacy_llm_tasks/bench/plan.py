@@ -150,8 +150,10 @@ def settings(item: BenchSet, key: RunKey, digest: str) -> dict[str, object]:
     digest (str): sha256 of the weights.
     RETURNS (dict[str, object]): Fit for JSON.
     """
+    held_out = {"held_out": part} if (part := item.part(key.seed)) else {}
     return {
         **_recipe(item, key).to_dict(),
+        **held_out,
         "batch_docs": item.batch_docs,
         "dropout": loop.DROPOUT,
         "weights_sha256": digest,
@@ -233,7 +235,7 @@ def run_recipe(
     # Reading needs a vocabulary, and building draws random numbers: seeded as the training is.
     spacy.util.fix_random_seed(key.seed)
     nlp = recipe.pipeline(weights)
-    train, dev = item.read(data, nlp)
+    train, dev = item.read(data, nlp, seed=key.seed)
     optimizer = recipe.build_optimizer()
     outcome = loop.run(nlp, optimizer, train, dev, bench_set=item, seed=key.seed, progress=progress)
     return outcome, train, dev

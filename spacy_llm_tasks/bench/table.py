@@ -88,18 +88,23 @@ def chosen_rates(grid: Iterable[Record]) -> dict[str, dict[str, float]]:
 
 def verdict(ours: Cell, peer: Cell) -> str:
     """Say who is ahead. On one seed a difference below one point is a tie; on several, one below
-    its own standard error.
+    its own standard error: that of the seeds' differences if both sides have the same seeds, which
+    share their documents and their order.
 
     ours (Cell): Our result.
     peer (Cell): The peer's result.
     RETURNS (str): "ahead", "behind" or "tie", seen from our side.
     """
     difference = ours.mean - peer.mean
-    if min(len(ours.scores), len(peer.scores)) < 2:
+    n_ours, n_peer = len(ours.scores), len(peer.scores)
+    if min(n_ours, n_peer) < 2:
         margin = TIE
+    elif n_ours == n_peer:
+        pairs = zip(ours.scores, peer.scores, strict=True)
+        margin = sqrt(variance([one - other for one, other in pairs]) / n_ours)
     else:
         margin = sqrt(sum(variance(cell.scores) / len(cell.scores) for cell in (ours, peer)))
-    if abs(difference) < margin:
+    if abs(difference) < margin or difference == 0:
         return "tie"
     return "ahead" if difference > 0 else "behind"
 
@@ -208,6 +213,11 @@ def _notes(sets: Sequence[BenchSet], seeds: Sequence[int], rates: Sequence[float
     return (
         f"{how} Scores are of the last weights, never of the best on dev. On one seed, a "
         "difference below one point is a tie; on several, one below its standard error."
+        + "".join(
+            f" On {item.name}, each seed holds out another part of {item.hold_out}."
+            for item in sets
+            if item.rotates
+        )
     )
 
 

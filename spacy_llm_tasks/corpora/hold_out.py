@@ -1,4 +1,4 @@
-"""Which documents are held out for development: every N-th, or those whose number N divides."""
+"""Which documents are held out for development: every N-th of them, by position or by number."""
 
 from collections.abc import Iterable
 
@@ -22,18 +22,21 @@ def get_number(doc: Doc) -> int | None:
     return None if number is None else int(number)
 
 
-def split_docs(docs: Iterable[Doc], every: int) -> tuple[list[Doc], list[Doc]]:
+def split_docs(
+    docs: Iterable[Doc], every: int, *, part: int = 0
+) -> tuple[list[Doc], list[Doc]]:
     """Hold out every N-th document. Where the public set numbers its documents these are the ones
     whose number N divides, whatever else was left out or put in another order; elsewhere position
     counts, from 0.
 
     docs (Iterable[Doc]): All documents, in the order of the file.
     every (int): N.
+    part (int): Which of the N parts is held out: that of this remainder, from 0 to N - 1.
     RETURNS (tuple[list[Doc], list[Doc]]): The kept and the held-out documents.
     """
     kept: list[Doc] = []
     held: list[Doc] = []
     for position, doc in enumerate(docs):
         number = get_number(doc)
-        (kept if (position if number is None else number) % every else held).append(doc)
+        (kept if (position if number is None else number) % every != part else held).append(doc)
     return kept, held

@@ -133,7 +133,7 @@ def test_relations_are_learned_in_their_direction(script, tmp_path):
     pipe = nlp.add_pipe("peer_relation", config={"tok2vec": TOK2VEC})
     (tmp_path / "train.txt").write_text(data.semeval(12))
     item = replace(SETS["semeval"], train="train.txt")
-    train, _ = item.read(tmp_path, nlp)
+    train, _ = item.read(tmp_path, nlp, seed=0)
     examples = item.kind.examples(train)
     nlp.initialize(lambda: examples)
     assert pipe.labels == ("Cause-Effect",)

@@ -124,6 +124,8 @@ def test_runs_are_kept_and_a_second_call_trains_nothing(job):
     assert body["about"]["train_docs"] == 36 and body["about"]["dev_docs"] == 4
     assert body["seconds"]["train_wall"] > 0 and "spacy" in body["about"]["versions"]
     assert str(job.weights) not in json.dumps(body)
+    trec = {record.key.seed: record for record in first if record.key.set == "trec"}
+    assert "held_out" not in trec[0].settings and trec[1].settings["held_out"] == 1
 
     said.clear()
     assert list(plan.execute(job, said.append)) == first

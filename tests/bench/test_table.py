@@ -124,6 +124,9 @@ def test_verdicts():
     assert verdict((0.90,), (0.88,)) == "ahead"
     assert verdict((0.88,), (0.90,)) == "behind"
     assert verdict((0.90, 0.80), (0.84, 0.84)) == "tie"
+    assert verdict((0.90, 0.80), (0.90, 0.80)) == "tie"
+    assert verdict((0.90, 0.80), (0.89, 0.79)) == "ahead"  # the seeds differ, the sides do not
+    assert verdict((0.90, 0.80), (0.89, 0.79, 0.84)) == "tie"
     assert verdict((0.901, 0.902), (0.898, 0.899)) == "ahead"
 
 

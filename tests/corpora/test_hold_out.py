@@ -17,6 +17,15 @@ def test_position_counts_where_documents_have_no_number():
     assert get_number(docs[0]) is None
 
 
+def test_the_parts_are_all_documents_once():
+    docs = [NLP.make_doc(str(i)) for i in range(7)]
+    assert [texts(split_docs(docs, 3, part=part)[1]) for part in range(3)] == [
+        ["0", "3", "6"],
+        ["1", "4"],
+        ["2", "5"],
+    ]
+
+
 def test_numbers_decide_where_there_are_some(tmp_path):
     docs = [NLP.make_doc(str(number)) for number in (9, 10, 12, 20, 0, 31)]
     for doc in docs:
