@@ -36,7 +36,9 @@ def accuracy(
     ] = "wnut17,bc5cdr,sst2,trec",
     seeds: Annotated[
         str,
-        typer.Option(help="Seeds; trec uses five, wnut17, conll04 and stsb three, others the first only."),
+        typer.Option(
+            help="Seeds; trec uses five, wnut17, conll04 and stsb three, others the first only."
+        ),
     ] = "0,1,2,3,4",
     tune: Annotated[
         bool,

@@ -22,9 +22,7 @@ def get_number(doc: Doc) -> int | None:
     return None if number is None else int(number)
 
 
-def split_docs(
-    docs: Iterable[Doc], every: int, *, part: int = 0
-) -> tuple[list[Doc], list[Doc]]:
+def split_docs(docs: Iterable[Doc], every: int, *, part: int = 0) -> tuple[list[Doc], list[Doc]]:
     """Hold out every N-th document. Where the public set numbers its documents these are the ones
     whose number N divides, whatever else was left out or put in another order; elsewhere position
     counts, from 0.
