@@ -24,7 +24,7 @@ def set_confidences(
         raise ValueError(Errors.E305.format(n_spans=len(spans), n_scores=len(scores)))
     table = dict(load(doc, CONFIDENCE, {})) if keep else {}
     for span, score in zip(spans, scores, strict=True):
-        table[_confidence_key(span)] = checked_score(score, span.text)
+        table[_confidence_key(span)] = checked_score(score, span)
     store(doc, CONFIDENCE, table)
 
 

@@ -45,8 +45,9 @@ def load(doc: Doc, key: str, default: Any) -> Any:
     return value
 
 
-def checked_score(score: Any, owner: str) -> float:
-    """RETURNS (float): The score. RAISES (ValueError): if it is no number between 0 and 1."""
+def checked_score(score: Any, owner: object) -> float:
+    """RETURNS (float): The score. RAISES (ValueError): if it is no number between 0 and 1, with its
+    owner as text, which no other call has to make."""
     try:
         value = float(score)
     except (TypeError, ValueError):

@@ -22,7 +22,8 @@ from .linear import Linear
 
 # The activation that a gate goes through.
 GATE_OF = {"swiglu": "silu", "geglu": "gelu"}
-# Rows at a time in 8 bits, where the inner rows are read again to be rounded: from the cache.
+# Rows at a time in 8 bits, where the inner rows are read again to be rounded: from the cache, so
+# that bfloat16 in between would save nothing.
 ROWS = 512
 
 
@@ -43,14 +44,14 @@ class FeedForward(nn.Module):
         """(T, W) -> (T, W)"""
         if self.down.precision != "int8" or torch.is_grad_enabled() or kernels.is_traced():
             return self.down(self._bend(x))
-        parts = [self.down(self._bend(rows)) for rows in x.split(ROWS)]
+        parts = [self.down(self._bend(rows, narrow=False)) for rows in x.split(ROWS)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _bend(self, x: Tensor) -> Tensor:
+    def _bend(self, x: Tensor, *, narrow: bool = True) -> Tensor:
         """(T, W) -> (T, F)"""
         if self.activation == "gelu":
-            return self.up.gelu(x, narrow=True)
-        inner = self.up(x, narrow=True)
+            return self.up.gelu(x, narrow=narrow)
+        inner = self.up(x, narrow=narrow)
         if self.activation not in GATED:
             return bend(inner, self.activation)
         return gated(inner, GATE_OF[self.activation])
