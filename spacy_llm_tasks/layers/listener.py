@@ -64,7 +64,6 @@ class Listener(Tok2VecListener):
         self.view = view
         self.grad_factor = grad_factor
         self.private_layers = private_layers
-        self.encoder_name = upstream
         # The encoder component, set when it finds this listener: the way in for `encode`. It is no
         # layer below this one, so nobody saves or steps it through a head.
         self.encoder: Any = None
@@ -137,7 +136,9 @@ def _stored_rows(model: Listener, doc: Doc) -> Any:
         if doc.tensor.size == 0:
             return model.ops.alloc2f(len(doc), model.get_dim("nO"))
         return doc.tensor
-    rows = recall(doc, model.encoder_name, model.view)
+    # A component that is sourced under another name has it for the pipeline of its listeners too.
+    encoder = model.upstream_name if model.encoder is None else model.encoder.name
+    rows = recall(doc, encoder, model.view)
     if rows is None:
         view = f"{model.view.kind} of layer {model.view.layer}"
         raise ValueError(Errors.E408.format(upstream=model.upstream_name, view=view))

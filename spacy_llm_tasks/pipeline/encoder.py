@@ -5,6 +5,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import srsly
 from spacy import util
@@ -69,8 +70,14 @@ class EncoderComponent(Tok2Vec):
     """
 
     def __init__(self, vocab: Vocab, model: Model, name: str = "transformer") -> None:
+        self._listener_map: dict[str, list[Tok2VecListener]] = {}
+        self._unlinked: WeakSet[Tok2VecListener] = WeakSet()  # of pipelines that were linked before
         super().__init__(vocab, model, name)
         self._pending: PendingUpdate | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles hold: not the layers of other pipelines."""
+        return {**self.__dict__, "_unlinked": WeakSet()}
 
     # Listening -----------------------------------------------------------------------------------
 
@@ -84,11 +91,24 @@ class EncoderComponent(Tok2Vec):
             if isinstance(node, Tok2VecListener) or trf_data.is_listener(node):
                 self.add_listener(node, component.name)
                 if isinstance(node, Listener):
-                    node.encoder_name, node.encoder = self.name, self
+                    node.encoder = self
                     self._name_branch(node, component.name)
                 elif trf_data.is_listener(node):
                     trf_data.install_extension()
         self._fit_listeners()
+
+    @property
+    def listener_map(self) -> dict[str, list[Tok2VecListener]]:
+        """RETURNS (Dict[str, List[Model]]): The layers that listen, by component."""
+        return self._listener_map
+
+    @listener_map.setter
+    def listener_map(self, linked: dict[str, list[Tok2VecListener]]) -> None:
+        # spaCy links anew, and to one pipeline alone, when a component is sourced by another. The
+        # pipeline it comes from goes on predicting.
+        for listeners in self._listener_map.values():
+            self._unlinked.update(listeners)
+        self._listener_map = linked
 
     def _name_branch(self, listener: Listener, name: str) -> None:
         """Private blocks are kept under the name of the component, under a new one if a component
@@ -117,7 +137,7 @@ class EncoderComponent(Tok2Vec):
     @property
     def views(self) -> set[View]:
         """RETURNS (set[View]): What the linked listeners read, token rows always included."""
-        views = {_view_of(listener) for listener in self.listeners}
+        views = {_view_of(listener) for listener in (*self.listeners, *self._unlinked)}
         return {TOKENS} | {view for view in views if view.kind != NONE}
 
     # Predicting ----------------------------------------------------------------------------------

@@ -420,6 +420,18 @@ def test_sourced(case, trained):
     assert same(predictions(other), expected)
 
 
+@every_case
+@pytest.mark.parametrize("name", [ENCODER, "encoder"])
+def test_the_source_goes_on(case, name, trained):
+    """spaCy has one component in both pipelines, linked to the listeners of the later one."""
+    nlp = copy.deepcopy(trained(case))
+    expected = predictions(nlp)
+    other = spacy.blank("en")
+    other.add_pipe(ENCODER, name=name, source=nlp)
+    assert same(predictions(nlp), expected)
+    assert other("Pell").has_vector
+
+
 @every_reader
 def test_without_the_encoder(case, trained):
     nlp = copy.deepcopy(trained(case))
