@@ -25,10 +25,14 @@ class CorporaErrors:
         "Doc."
     )
     E310 = "No such file: {path}. Check the path."
-    E311 = "{path} holds no {what}. Check that it is the right file and that --format is right."
+    E311 = (
+        "{path} holds no {what}. Check that it is the right file, and that --format is right where "
+        "it was given."
+    )
     E312 = (
         "{path} is not valid {encoding}: byte offset {offset} (line {line}) cannot be decoded "
-        "({reason}). Name the file's encoding with --encoding, for example --encoding latin-1."
+        "({reason}). Save it as {encoding}, or name its encoding where the command takes one, for "
+        "example --encoding latin-1."
     )
     E313 = "{name} must be one of {expected}, found {found!r}."
     E315 = (
@@ -106,4 +110,9 @@ class CorporaWarnings:
     W302 = (
         "Cutting documents of {path} to {max_length} tokens lost annotations across the cuts: "
         "{what}."
+    )
+    W303 = (
+        "True in the gold, but unknown to the component: {found}. It knows {known}. What it "
+        "predicts for those texts counts as wrong. Train with all labels, or correct their "
+        "spelling."
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..scoring.calibration import fit_temperature, sigmoid, tune_threshold
-from ..scoring.textcat import score_textcat
+from ..scoring.textcat import score_textcat, unknown_labels
 from .register import register_task
 from .task import Task
 
@@ -111,6 +111,7 @@ class TextCatTask(Task):
             return False
         scores = torch.stack(list(logits)).double().numpy()
         if self.exclusive:
+            # A text whose right label is none of these has no likelihood to fit.
             rows = known.any(axis=1)
             right = gold[rows].argmax(axis=1)
             return self._fit(scores[rows], right, scores[rows].argmax(axis=1) == right)
@@ -141,6 +142,8 @@ class TextCatTask(Task):
         ).reshape(gold.shape)
         if not self.exclusive:
             return found[known], gold[known] > 0.5
-        rows = known.any(axis=1)
-        best = found[rows].argmax(axis=1)
-        return found[rows].max(axis=1), gold[rows].argmax(axis=1) == best
+        best = found.argmax(axis=1)
+        right = known.any(axis=1) & (gold.argmax(axis=1) == best)
+        wrong = [bool(unknown_labels(eg.reference.cats, self.labels)) for eg in examples]
+        rows = known.any(axis=1) | np.array(wrong, dtype=bool)
+        return found[rows].max(axis=1), right[rows]

@@ -1,7 +1,10 @@
 """Text category scores, exclusive and multi-label, with partial gold and a threshold per label."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,7 @@ from numpy.typing import NDArray
 from spacy.scorer import PRFScore
 from spacy.training import Example
 
-from ..errors import Errors
+from ..errors import Errors, Warnings
 from .ranks import mean_ranks
 
 
@@ -48,8 +51,11 @@ def score_textcat(
         `cats_micro_p/r/f`, `cats_macro_p/r/f`, `cats_macro_auc`, `cats_f_per_type`,
         `cats_auc_per_type`. All None without any gold.
         Gold is never guessed: a label that a reference does not carry is skipped, and a text whose
-        right exclusive label is not known is left out. A text without predicted categories counts
-        as predicting none.
+        reference has no true exclusive label is left out. A true label that is not among `labels`
+        makes a text wrong in `cats_acc`; where labels are exclusive, the one that is predicted in
+        its place is a false positive, and where they are not, it takes no part in the others, both
+        as in spaCy. W303 names such labels. A text without predicted categories counts as
+        predicting none.
     RAISES (ValueError): If the positive label is none of the labels.
     """
     labels = list(labels)
@@ -57,10 +63,15 @@ def score_textcat(
         raise ValueError(
             Errors.E313.format(name="positive_label", expected=labels, found=positive_label)
         )
-    gold, scores = _matrices(examples, labels)
-    counts = {label: PRFScore() for label in labels}
+    gold, scores, others = _matrices(examples, labels)
     if exclusive:
-        gold, scores = _known_only(gold, scores)
+        gold, scores, others = _told_only(gold, scores, others)
+    beyond = np.array([bool(names) for names in others], dtype=bool)
+    if labels and beyond.any():
+        numbers = Counter(name for names in others for name in names)
+        found = ", ".join(f"{name!r} ({n})" for name, n in sorted(numbers.items()))
+        warnings.warn(Warnings.W303.format(found=found, known=labels), stacklevel=2)
+    counts = {label: PRFScore() for label in labels}
     if not labels or not np.any(~np.isnan(gold)):
         return _empty()
     if exclusive:
@@ -78,31 +89,51 @@ def score_textcat(
         counts[label].fp = int(np.sum(chosen[:, i] & known[:, i] & ~true[:, i]))
         counts[label].fn = int(np.sum(~chosen[:, i] & true[:, i]))
     whole = known.all(axis=1)
-    right = (chosen == true).all(axis=1)[whole]
+    right = ((chosen == true).all(axis=1) & ~beyond)[whole]
     return _results(counts, _aucs(labels, scores, known, true), right, exclusive, positive_label)
+
+
+def unknown_labels(cats: Mapping[str, float], labels: Collection[str]) -> list[str]:
+    """The labels that are true in a reference and that nothing can predict.
+
+    cats (Mapping[str, float]): The categories of the reference.
+    labels (Collection[str]): The labels that can be predicted.
+    RETURNS (list[str]): Those of value above 0.5 that are not among them.
+    """
+    return [label for label, value in cats.items() if value > 0.5 and label not in labels]
 
 
 def _matrices(
     examples: Iterable[Example], labels: list[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gold and predicted values, (B, L) each, NaN where there is none."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[list[str]]]:
+    """Gold and predicted values, (B, L) each, NaN where there is none; and for each text the true
+    labels beyond these."""
     gold: list[list[float]] = []
     scores: list[list[float]] = []
+    others: list[list[str]] = []
     for example in examples:
         reference, predicted = example.reference.cats, example.predicted.cats
         gold.append([float(reference.get(label, np.nan)) for label in labels])
         scores.append([float(predicted.get(label, np.nan)) for label in labels])
+        others.append(unknown_labels(reference, labels))
     shape = (len(gold), len(labels))
-    return np.array(gold, dtype=float).reshape(shape), np.array(scores, dtype=float).reshape(shape)
+    return (
+        np.array(gold, dtype=float).reshape(shape),
+        np.array(scores, dtype=float).reshape(shape),
+        others,
+    )
 
 
-def _known_only(
-    gold: NDArray[np.float64], scores: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Exclusive gold: texts with exactly one true label, the other labels false."""
-    keep = np.sum(np.nan_to_num(gold) > 0.5, axis=1) == 1
+def _told_only(
+    gold: NDArray[np.float64], scores: NDArray[np.float64], others: list[list[str]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[list[str]]]:
+    """Exclusive gold: texts with exactly one true label, the other labels false; and those where
+    only labels beyond ours are true, with all of ours false."""
+    n_true = np.sum(np.nan_to_num(gold) > 0.5, axis=1)
+    others = [[] if n else names for n, names in zip(n_true, others, strict=True)]
+    keep = (n_true == 1) | np.array([bool(names) for names in others], dtype=bool)
     gold = (np.nan_to_num(gold[keep]) > 0.5).astype(float)
-    return gold, scores[keep]
+    return gold, scores[keep], list(compress(others, keep))
 
 
 def _aucs(

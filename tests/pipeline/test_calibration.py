@@ -88,6 +88,22 @@ def test_probabilities_of_categories_become_frequencies(vocab):
     assert decoded[0][0] == pytest.approx(frequency, abs=0.01)
 
 
+def test_a_category_that_the_component_does_not_know_is_an_error(vocab):
+    """It counts in the reliability; the likelihood of a temperature knows no such label."""
+    examples, logits = [], []
+    for i in range(40):
+        docs = [Doc(vocab, words=WORDS), Doc(vocab, words=WORDS)]
+        docs[0].cats = {"A": 0.8, "B": 0.2}
+        docs[1].cats = [{"A": 1.0}, {"new": 1.0}, {"A": 0.0, "new": 1.0}, {"B": 0.0}][i % 4]
+        examples.append(Example(*docs))
+        logits.append(torch.tensor([2.0, 0.0]))
+    task = TextCatTask()
+    task.labels = ("A", "B")
+    confidences, correct = task.reliability(examples)
+    assert len(confidences) == 30 and correct.sum() == 10
+    assert not task.calibrate(examples, logits)
+
+
 def test_thresholds_per_label_need_enough_positives(vocab):
     examples, logits = [], []
     for i in range(60):

@@ -94,7 +94,7 @@ def test_thresholds_per_label_equal_a_naive_count(data, limits):
         assert ours["cats_f_per_type"][label]["f"] == pytest.approx(f1)
 
 
-def test_exclusive_texts_whose_label_is_unknown_are_left_out():
+def test_exclusive_texts_without_a_true_label_are_left_out():
     right = {"a": 0.9, "b": 0.1, "c": 0.0}
     wrong = {"a": 0.1, "b": 0.9, "c": 0.0}
     known = example(right, {"a": 1.0})
@@ -103,6 +103,66 @@ def test_exclusive_texts_whose_label_is_unknown_are_left_out():
         assert scores["cats_acc"] == scores["cats_micro_f"] == 1.0
         assert set(score_textcat([example(wrong, gold)], labels=LABELS).values()) == {None}
     assert score_textcat([], labels=LABELS)["cats_score"] is None
+
+
+ANY_LABEL = st.sampled_from([*LABELS, "new", "newer"])
+
+
+@pytest.mark.filterwarnings("ignore:.*W303")
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.tuples(SCORES, SCORES, SCORES), ANY_LABEL, st.dictionaries(ANY_LABEL, st.just(0.0))
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_exclusive_scores_equal_spacys_with_labels_that_nobody_knows(data):
+    """Such a label stands alone: of known labels beside it, all 0, spaCy takes the first for true.
+    For us they change nothing."""
+    examples = [
+        example(full(p), ({} if g not in LABELS else others) | {g: 1.0}) for p, g, others in data
+    ]
+    ours = score_textcat(examples, labels=LABELS)
+    assert_equal(ours, Scorer.score_cats(examples, "cats", labels=LABELS, multi_label=False))
+    right = [LABELS[int(np.argmax(p))] == g for p, g, _ in data]
+    assert ours["cats_acc"] == pytest.approx(np.mean(right))
+    whole = [example(full(p), full((0, 0, 0)) | {g: 1.0}) for p, g, _ in data]
+    assert_equal(ours, score_textcat(whole, labels=LABELS))
+
+
+@pytest.mark.filterwarnings("ignore:.*W303")
+@settings(max_examples=100, deadline=None)
+@given(many, st.lists(st.booleans(), min_size=8, max_size=8))
+def test_multi_label_scores_equal_spacys_with_labels_that_nobody_knows(data, beyond):
+    examples = [
+        example(full(p), g | ({"new": 1.0} if new else {}))
+        for (p, g), new in zip(data, beyond, strict=False)
+    ]
+    ours = score_textcat(examples, labels=LABELS, exclusive=False)
+    if not any(g for _, g in data):
+        assert set(ours.values()) == {None}
+        return
+    assert_equal(ours, Scorer.score_cats(examples, "cats", labels=LABELS, multi_label=True))
+    right = [
+        not new and all((x >= 0.5) == (g[label] > 0.5) for label, x in full(p).items())
+        for (p, g), new in zip(data, beyond, strict=False)
+        if len(g) == len(LABELS)
+    ]
+    assert ours["cats_acc"] == (pytest.approx(np.mean(right)) if right else None)
+
+
+def test_labels_that_nobody_knows_are_named_and_counted():
+    guess = {"a": 0.9, "b": 0.1, "c": 0.0}
+    golds = [{"a": 1.0}, {"new": 1.0}, {"new": 1.0, "a": 0.0}, {"newer": 1.0}, {"odd": 0.0}]
+    examples = [example(guess, gold) for gold in golds]
+    with pytest.warns(UserWarning, match=r"W303.*'new' \(2\), 'newer' \(1\)\. It knows"):
+        scores = score_textcat(examples, labels=LABELS)
+    assert scores["cats_acc"] == scores["cats_micro_p"] == 0.25 and scores["cats_micro_r"] == 1.0
+    with pytest.warns(UserWarning, match="W303"):
+        assert score_textcat([example({}, {"new": 1.0})], labels=LABELS)["cats_acc"] == 0.0
 
 
 def test_missing_predictions_are_wrong_but_do_not_crash():
