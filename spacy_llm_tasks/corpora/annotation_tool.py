@@ -129,6 +129,9 @@ def _mark(item: Any, doc: Doc, report: Report, line: int) -> Mark | None:
     if place is None or not isinstance(label, str) or not label:
         report.reject("span that is not {start, end, label}", line, json.dumps(item))
         return None
+    if not is_unicode(label):
+        report.reject("span with half a surrogate pair", line, label)
+        return None
     surface = item.get("text")
     if isinstance(surface, str) and doc.text[slice(*place)] != surface:
         detail = f"{label} {surface!r} at {place[0]}-{place[1]}"
@@ -165,6 +168,9 @@ def _set_relations(
         if not isinstance(label, str) or not label:
             detail = json.dumps(item, ensure_ascii=False)
             report.reject("relation that is not {head, child, label}", line, detail)
+            continue
+        if not is_unicode(label):
+            report.reject("relation with half a surrogate pair", line, label)
             continue
         head, tail = (_argument(item, name, before, marks) for name in ("head", "child"))
         detail = f"{item.get('head')} {label} {item.get('child')}"

@@ -49,10 +49,24 @@ def exact_doc(nlp: Language, text: str, report: Report, line: int) -> Doc | None
     if not is_unicode(text):
         report.reject("text with half a surrogate pair", line, ascii(text))
         return None
-    doc = nlp.make_doc(text)
+    doc = tokenize(nlp, text)
     if doc.text != text:
         report.reject("text that the tokenizer changes (choose another --lang)", line, text)
         return None
+    return doc
+
+
+def tokenize(nlp: Language, text: str) -> Doc:
+    """A Doc of a text of any length.
+
+    `nlp.make_doc` refuses more than `nlp.max_length` characters, to spare the memory of spaCy's own
+    parser and entity recognizer. A tokenizer needs no such limit.
+
+    nlp (Language): Its tokenizer is used.
+    text (str): The text.
+    RETURNS (Doc): The tokens.
+    """
+    doc: Doc = nlp.tokenizer(text)
     return doc
 
 

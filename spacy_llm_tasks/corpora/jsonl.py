@@ -19,11 +19,14 @@ from spacy.util import filter_spans
 from .. import annotations
 from ..annotations import GoldAnswer, Pair, Question, Relation
 from ..errors import Errors
+from .exact import is_unicode, tokenize
 from .files import numbered_lines, read_text
 from .report import Report
 
 ALIGNMENTS = ("strict", "expand", "contract")
 KEYS = ("text", "ents", "relations", "cats", "questions", "pair")
+# JSON's escapes may leave one; no file can hold it.
+_HALF = "with half a surrogate pair"
 
 
 class _Bad(Exception):
@@ -106,10 +109,13 @@ def record_to_doc(
     if not text:
         report.reject("empty text", line)
         return None
+    if not is_unicode(text):
+        report.reject(f"text {_HALF}", line, text)
+        return None
     for key in record:
         if key not in KEYS:
             report.skip(f"key {key!r}", line)
-    doc = nlp.make_doc(text)
+    doc = tokenize(nlp, text)
     by_index: list[Span | None] = []
     if record.get("ents") is not None:
         by_index = _read_ents(doc, record["ents"], report, line, align, spans_key)
@@ -184,6 +190,8 @@ def _entity(item: Any, n_characters: int) -> tuple[int, int, str]:
         raise _Bad("that is not [start, end, label]")
     if not 0 <= start < end <= n_characters:
         raise _Bad("outside the text or empty")
+    if not is_unicode(label):
+        raise _Bad(_HALF)
     return start, end, label
 
 
@@ -203,6 +211,8 @@ def _read_relations(
         )
         if not _is_int(head) or not _is_int(tail) or not isinstance(label, str) or not label:
             report.reject("relation that is not {head, tail, label}", line, shown)
+        elif not is_unicode(label):
+            report.reject(f"relation {_HALF}", line, shown)
         elif not (0 <= head < len(by_index) and 0 <= tail < len(by_index)):
             report.reject("relation whose index has no entity", line, shown)
         else:
@@ -219,10 +229,13 @@ def _read_cats(doc: Doc, value: Any, report: Report, line: int) -> None:
         report.reject("'cats' that is no object (left un-annotated)", line, repr(value))
         return
     for label, score in value.items():
-        if _is_score(score):
-            doc.cats[label] = float(score)
+        shown = f"{label}: {score}"
+        if not _is_score(score):
+            report.reject("category whose value is not between 0 and 1", line, shown)
+        elif not is_unicode(label):
+            report.reject(f"category {_HALF}", line, shown)
         else:
-            report.reject("category whose value is not between 0 and 1", line, f"{label}: {score}")
+            doc.cats[label] = float(score)
 
 
 def _read_questions(doc: Doc, value: Any, report: Report, line: int) -> None:
@@ -237,6 +250,10 @@ def _read_questions(doc: Doc, value: Any, report: Report, line: int) -> None:
         if not isinstance(asked, str) or not asked.strip() or not isinstance(given, list):
             shown = json.dumps(item, ensure_ascii=False)
             report.reject("question that is not {id, question, answers}", line, shown)
+            continue
+        name = f"{line}-{i}" if item.get("id") is None else str(item["id"])
+        if not is_unicode(name + asked):
+            report.reject(f"question {_HALF}", line, asked)
             continue
         answers: list[GoldAnswer] = []
         for answer in given:
@@ -253,8 +270,7 @@ def _read_questions(doc: Doc, value: Any, report: Report, line: int) -> None:
             # Without its answers it would read as a question that the text does not answer.
             report.reject("question with no usable answer", line, asked)
             continue
-        name = item.get("id")
-        questions.append(Question(f"{line}-{i}" if name is None else str(name), asked, (*answers,)))
+        questions.append(Question(name, asked, (*answers,)))
     annotations.set_questions(doc, questions)
 
 
@@ -265,17 +281,22 @@ def _read_pair(doc: Doc, value: Any, report: Report, line: int) -> None:
         shown = json.dumps(value, ensure_ascii=False)
         report.reject("pair that is not {text, score between 0 and 1}", line, shown)
         return
+    if not is_unicode(text):
+        report.reject(f"pair {_HALF}", line, text)
+        return
     given = value.get("negatives")
     if given is not None and not isinstance(given, list):
         report.reject("negatives of a pair that are no list", line, repr(given))
         given = None
     negatives: list[str] = []
     for other in given or ():
-        if isinstance(other, str) and other:
-            negatives.append(other)
-        else:
+        if not isinstance(other, str) or not other:
             shown = json.dumps(other, ensure_ascii=False)
             report.reject("negative of a pair that is no text", line, shown)
+        elif not is_unicode(other):
+            report.reject(f"negative of a pair {_HALF}", line, other)
+        else:
+            negatives.append(other)
     annotations.set_pair(doc, Pair(text, score, tuple(negatives)))
 
 

@@ -10,6 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..errors import Errors
+from .exact import tokenize
 from .files import numbered_lines, read_text
 from .report import Report
 
@@ -222,6 +223,6 @@ def _make_docs(
             usable.append((text, [names[label] if names else label for label in raw]))
     known = set(names.values()) if names else {label for _, labels in usable for label in labels}
     for text, labels in usable:
-        doc = nlp.make_doc(text)
+        doc = tokenize(nlp, text)
         doc.cats = {label: float(label in labels) for label in sorted(known)}
         yield doc

@@ -13,6 +13,7 @@ from spacy.vocab import Vocab
 
 from .. import annotations
 from ..errors import Errors, Warnings
+from .exact import tokenize
 from .files import read_docs
 from .jsonl import read_jsonl
 from .report import Report
@@ -133,7 +134,7 @@ class Corpus:
             predicted = bare_copy(reference, nlp.vocab)
             predicted.has_unknown_spaces = reference.has_unknown_spaces
         else:
-            predicted = nlp.make_doc(reference.text)
+            predicted = tokenize(nlp, reference.text)
         example = Example(predicted, reference)
         if self.gold_ents and reference.has_annotation("ENT_IOB"):
             ents = example.get_aligned_spans_y2x(reference.ents)

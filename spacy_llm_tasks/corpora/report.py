@@ -51,4 +51,6 @@ class Report:
         places = self.places.setdefault(reason, [])
         if len(places) < MAX_PLACES:
             shown = detail if len(detail) <= 80 else f"{detail[:77]}..."
-            places.append(f"{self.path}:{line}" + (f": {shown}" if shown else ""))
+            place = f"{self.path}:{line}" + (f": {shown}" if shown else "")
+            # Half a surrogate pair, which a place may be about, cannot be printed.
+            places.append(place.encode("utf-8", "backslashreplace").decode("utf-8"))

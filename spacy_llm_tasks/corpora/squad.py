@@ -130,6 +130,9 @@ def _question(
         return None
     name = item.get("id")
     name = place if name is None else str(name)
+    if not is_unicode(name):
+        report.reject("question whose id has half a surrogate pair", lines.of(asked), asked)
+        return None
     impossible = item.get("is_impossible")
     if impossible is True:
         if given:

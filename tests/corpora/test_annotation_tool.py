@@ -149,6 +149,8 @@ def test_overlapping_entities_take_their_relations_along(read):
         (changed(spans={}), "'spans' that is no list"),
         (changed(relations={}), "'relations' that is no list"),
         (changed("spans", 1, label=""), "span that is not {start, end, label}"),
+        (changed("spans", 1, label="\ud83d"), "span with half a surrogate pair"),
+        (changed("relations", 0, label="\ud83d"), "relation with half a surrogate pair"),
         (changed("spans", 1, start=None, token_start=9), "span that is not {start, end, label}"),
         (changed(spans=[HEAD, 3]), "span that is not {start, end, label}"),
         (changed("spans", 0, text="Kv2"), "span whose text does not stand at its place"),

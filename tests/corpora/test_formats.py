@@ -47,6 +47,24 @@ def test_folders(tmp_path):
     assert detect_format(tmp_path) == "brat"
 
 
+@pytest.mark.parametrize(
+    "name, form",
+    [
+        ("x.jsonl", '{"text": "TEXT"}\n'),
+        ("x.tsv", "label\ttext\n1\tTEXT\n"),
+        ("x.json", '{"data": [{"paragraphs": [{"context": "TEXT", "qas": []}]}]}'),
+        ("x.txt", "TEXT"),
+    ],
+)
+def test_texts_of_any_length_are_read(tmp_path, name, form):
+    (tmp_path / name).write_text(form.replace("TEXT", "word " * 200_000 + "end"))
+    if name == "x.txt":
+        (tmp_path / "x.ann").write_text("T1\tP 1000000 1000003\tend\n")
+        name = "x.ann"
+    doc = next(read_any(tmp_path / name, Options(), Report(tmp_path / name)))
+    assert len(doc) == 200_001
+
+
 def test_what_cannot_be_told_names_all_formats(tmp_path):
     (tmp_path / "a.dat").write_text("words only\n")
     with pytest.raises(ValueError, match="E317.*semeval2010, .*pairs, spacy"):

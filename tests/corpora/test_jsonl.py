@@ -162,6 +162,42 @@ def test_values_of_the_wrong_form_are_counted(key, value, reason):
     assert any(found.startswith(reason) for found in report.unusable), report.unusable
 
 
+HALF = "\ud83d"
+
+
+@pytest.mark.parametrize(
+    "key, value, item",
+    [
+        ("text", TEXT + HALF, "text"),
+        ("ents", [[0, 4, HALF]], "entity"),
+        ("relations", [{"head": 0, "tail": 1, "label": HALF}], "relation"),
+        ("cats", {HALF: 1.0}, "category"),
+        ("questions", [{"question": f"Who{HALF}?", "answers": []}], "question"),
+        ("questions", [{"id": HALF, "question": "Who?", "answers": []}], "question"),
+        ("pair", {"text": HALF, "score": 1}, "pair"),
+        ("pair", {"text": "x", "score": 1, "negatives": [HALF]}, "negative of a pair"),
+        ("other", {HALF: HALF}, None),
+    ],
+)
+def test_half_a_surrogate_pair_costs_only_what_has_it(tmp_path, key, value, item):
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join(json.dumps(r) for r in (FULL, {**FULL, key: value})))
+    report = Report(path)
+    docs = list(read_jsonl(path, NLP, report))
+    assert len(docs) == (1 if key == "text" else 2) and back(docs[0])[0] == FULL
+    write_docs(tmp_path / "x.spacy", docs)
+    if item is not None:
+        reason = f"{item} with half a surrogate pair"
+        assert report.unusable[reason] == 1
+        assert report.places[reason][0].startswith(f"{path}:2: ")
+    "".join(line for places in report.places.values() for line in places).encode("utf-8")
+
+
+def test_lines_without_a_text_are_shown_whatever_is_in_them():
+    _, report = convert({"body": HALF})
+    assert report.places["line without a text"] == ['x.jsonl:7: {"body": "\\ud83d"}']
+
+
 def test_answers_must_stand_where_they_say():
     asked = {"id": 5, "question": "Who?"}
     questions = [

@@ -88,6 +88,15 @@ def test_own_tokens_on_request(tmp_path):
     assert len(example.predicted) == 3 and len(example.reference) == 2
 
 
+def test_the_pipelines_own_limit_is_none_of_the_reader(tmp_path):
+    nlp = spacy.blank("en")
+    nlp.max_length = 5
+    (tmp_path / "x.jsonl").write_text('{"text": "longer than five"}\n')
+    for gold_tokens in (True, False):
+        example = next(iter(make_corpus(tmp_path / "x.jsonl", gold_tokens=gold_tokens)(nlp)))
+        assert len(example.predicted) == len(example.reference) == 3
+
+
 def double(nlp, example):
     yield example
     yield Example(nlp.make_doc(example.reference.text.lower()), example.reference)

@@ -123,6 +123,7 @@ def test_a_paragraph_without_questions_is_annotated_with_none(read):
         ({"context": "x", "qas": [{**ask("a"), "answers": {}}]}, "question that is not {id"),
         ({"context": "x", "qas": [{**ask("a"), "question": " "}]}, "question without a text"),
         ({"context": "x", "qas": [{**ask("a"), "question": "\ud83d"}]}, "question without a text"),
+        ({"context": "x", "qas": [{**ask("a"), "id": "\ud83d"}]}, "question whose id has half"),
         ({"context": "x", "qas": [{**ask("a"), "answers": ["x"]}]}, "answer that is not {text"),
         ({"context": "x", "qas": [ask("a", ("x", "0"))]}, "answer that is not {text"),
         ({"context": "x", "qas": [ask("a", ("x", -1))]}, "answer that is not {text"),
