@@ -44,8 +44,8 @@ class PipelineErrors:
         "encoder before each update of the components that listen to it."
     )
     E413 = (
-        "The saved encoder is not complete: {path} is missing. Save the pipeline again, or copy "
-        "the whole folder."
+        "The saved pipeline is not complete: {path} is missing. Save it again, or copy the whole "
+        "folder."
     )
     E414 = "{path} is damaged or not a safetensors file ({error}). Save or copy the pipeline again."
     E415 = (
@@ -181,6 +181,14 @@ class PipelineErrors:
     E450 = (
         "Weights in fewer bits (precision = int8, or a pipeline that was quantised) cannot be "
         "compiled. Load it with compiled = false, or with another precision."
+    )
+    E451 = (
+        "The weights of the {role} are not those that were saved: their checksum differs. Load an "
+        "intact copy."
+    )
+    E452 = (
+        "'{name}' has {found} labels, but its head was saved with {expected}. Load labels and head "
+        "that were saved together."
     )
     E456 = (
         "A doc has no embedding. Run it through a pipeline with 'trf_similarity' before it is "

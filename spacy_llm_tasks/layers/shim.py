@@ -1,5 +1,6 @@
 """Torch modules inside thinc models: no pickle, learning-rate groups, dropout at run time."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -183,17 +184,26 @@ class TorchShim(PyTorchShim):
     def to_bytes(self) -> bytes:
         if self._model is None:
             return srsly.msgpack_dumps({})
+        state = save_safetensors(contiguous_state(self._model))
         return srsly.msgpack_dumps(
             {
                 "sizes": self.cfg["sizes"],
                 "extra": self.extra_state(),
-                "state": save_safetensors(contiguous_state(self._model)),
+                "state": state,
+                "state_sha256": hashlib.sha256(state).hexdigest(),
             }
         )
 
     def from_bytes(self, bytes_data: bytes) -> "TorchShim":
+        """Take back what `to_bytes` gave.
+
+        RAISES (ValueError): if the weights are not those that were saved, or do not fit.
+        """
         msg = srsly.msgpack_loads(bytes_data)
         if msg:
+            checksum = msg.get("state_sha256")
+            if checksum is not None and checksum != hashlib.sha256(msg["state"]).hexdigest():
+                raise ValueError(Errors.E451.format(role=self.role))
             self.load_extra_state(msg["extra"])
             # the tensors are views of the bytes, which are not ours to change
             state = {k: v.clone() for k, v in load_safetensors(msg["state"]).items()}

@@ -1,12 +1,15 @@
 """`TaskPipe`: the one spaCy component behind every task of the task API."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import srsly
 import torch
+from spacy import util
 from spacy.language import Language
 from spacy.pipeline.trainable_pipe import TrainablePipe
 from spacy.tokens import Doc
@@ -252,14 +255,48 @@ class TaskPipe(TrainablePipe):
     # Saving --------------------------------------------------------------------------------------
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "TaskPipe":
+        """Load what `to_bytes` gave.
+
+        RAISES (ValueError): if the head's weights are damaged, or its labels are not these.
+        """
         super().from_bytes(bytes_data, exclude=exclude)
+        self._check_labels()
         self._bind()
         return self
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "TaskPipe":
-        super().from_disk(path, exclude=exclude)
+        """Load what `to_disk` saved.
+
+        RAISES (ValueError): if a file is missing or damaged, or the head's labels are not these.
+        """
+        deserialize: dict[str, Callable[[Path], Any]] = {
+            "cfg": partial(_read, lambda p: self.cfg.update(srsly.read_json(p))),
+            "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
+            "model": partial(_read, self._load_head),
+        }
+        util.from_disk(path, deserialize, exclude)
         self._bind()
         return self
+
+    def _load_head(self, path: Path) -> None:
+        self.model.from_bytes(path.read_bytes())
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        found = len(self.cfg["labels"])
+        if self._shim.is_built and found != (expected := self._shim.cfg["sizes"]["n_labels"]):
+            raise ValueError(Errors.E452.format(name=self.name, found=found, expected=expected))
+
+
+def _read(load: Callable[[Path], Any], path: Path) -> None:
+    """Load from a file. RAISES (ValueError): naming the file, if it is missing or damaged."""
+    if not path.exists():
+        raise ValueError(Errors.E413.format(path=path))
+    try:
+        load(path)
+    except Exception as error:  # damaged bytes fail wherever they happen to lead
+        problem = str(error) if isinstance(error, ValueError) else repr(error)
+        raise ValueError(Errors.E423.format(path=path, error=f"{problem.rstrip('.')}.")) from error
 
 
 def _moved(targets: Any, device: torch.device) -> Any:

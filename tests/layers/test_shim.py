@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import srsly
 import torch
 from thinc.api import Adam
 from torch import nn
@@ -123,6 +124,17 @@ def test_bytes_without_pickle():
         .from_bytes(TorchShim(Layered, role="encoder").to_bytes())
         .is_built
     )
+
+
+def test_checksum_of_the_weights():
+    msg = srsly.msgpack_loads(make_shim().to_bytes())
+    state = bytearray(msg["state"])
+    state[-1] ^= 1
+    damaged = {**msg, "state": bytes(state)}
+    with pytest.raises(ValueError, match="E451.*encoder"):
+        TorchShim(Layered, role="encoder").from_bytes(srsly.msgpack_dumps(damaged))
+    damaged.pop("state_sha256")  # as saved by earlier versions
+    assert TorchShim(Layered, role="encoder").from_bytes(srsly.msgpack_dumps(damaged)).is_built
 
 
 def test_not_built():
