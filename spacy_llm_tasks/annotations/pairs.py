@@ -16,7 +16,8 @@ class Pair(NamedTuple):
 
     text (str): The other sentence.
     score (float): Similarity between 0 and 1.
-    negatives (tuple[str, ...]): Sentences that look similar and are not, to learn from.
+    negatives (tuple[str, ...]): Sentences that look similar and are not; graded, their
+        score is 0.
     """
 
     text: str

@@ -74,7 +74,7 @@ def read_pairs(
     header (str): "yes", "no", or "auto": a first line that names its columns.
     encoding (str): Encoding of the file.
     YIELDS (Doc): The first sentence, `doc._.pair` being the second with a score between 0 and 1;
-        two Docs for a triplet, with the scores 1 and 0.
+        of a triplet the second with the score 1, and the third as its negative.
     RAISES (ValueError): If the file is missing, empty or undecodable, or it cannot be told where
         the sentences stand or what the highest score is.
     """
@@ -104,7 +104,9 @@ def read_pairs(
         layout = _Layout(first, second, score)
     top = score_max or layout.top or _highest(path, rows, layout)
     for row in rows:
-        yield from _make_docs(row, layout, top, nlp, report)
+        doc = _make_doc(row, layout, top, nlp, report)
+        if doc is not None:
+            yield doc
 
 
 def looks_like_sts(text: str) -> bool:
@@ -173,35 +175,30 @@ def _highest(path: Path, rows: Sequence[_Row], layout: _Layout) -> float:
     return 1.0
 
 
-def _make_docs(
-    row: _Row, layout: _Layout, top: float, nlp: Language, report: Report
-) -> Iterator[Doc]:
+def _make_doc(row: _Row, layout: _Layout, top: float, nlp: Language, report: Report) -> Doc | None:
     needed = (layout.first, layout.second, layout.score or 0, layout.negative or 0)
     if max(needed) >= len(row.cells):
         report.reject("line with too few columns", row.line, " | ".join(row.cells))
-        return
+        return None
     score = 1.0
     if layout.score is not None:
         found = _number(row.cells[layout.score])
         if found is None or not 0.0 <= found <= top:
             reason = f"score that is no number between 0 and {top:g}"
             report.reject(reason, row.line, row.cells[layout.score])
-            return
+            return None
         score = found / top
     if layout is STS and len(row.cells) > 7:
         report.skip("source of the sentences (cells after the seventh)", row.line)
-    first = row.cells[layout.first].strip()
-    seconds = [(row.cells[layout.second].strip(), score)]
-    if layout.negative is not None:
-        seconds.append((row.cells[layout.negative].strip(), 0.0))
-    if not first or not all(second for second, _ in seconds):
+    places = [layout.first, layout.second, *([] if layout.negative is None else [layout.negative])]
+    first, second, *negatives = (row.cells[place].strip() for place in places)
+    if not all((first, second, *negatives)):
         report.reject("empty sentence", row.line, " | ".join(row.cells))
-        return
-    for second, grade in seconds:
-        doc = exact_doc(nlp, first, report, row.line)
-        if doc is not None:
-            annotations.set_pair(doc, Pair(second, grade))
-            yield doc
+        return None
+    doc = exact_doc(nlp, first, report, row.line)
+    if doc is not None:
+        annotations.set_pair(doc, Pair(second, score, tuple(negatives)))
+    return doc
 
 
 def _number(cell: str) -> float | None:

@@ -28,6 +28,7 @@ class Summary:
     answers: int = 0
     unanswerable: int = 0
     pairs: int = 0
+    negatives: int = 0
 
 
 def summarize(docs: Iterable[Doc]) -> Summary:
@@ -56,7 +57,10 @@ def summarize(docs: Iterable[Doc]) -> Summary:
                 counts.questions += 1
                 counts.answers += len(question.answers)
                 counts.unanswerable += not question.answers
-        counts.pairs += annotations.get_pair(doc) is not None
+        pair = annotations.get_pair(doc)
+        if pair is not None:
+            counts.pairs += 1
+            counts.negatives += len(pair.negatives)
     return counts
 
 
@@ -86,6 +90,8 @@ def as_text(counts: Summary, report: Report) -> str:
         rows.append(("", "answers", f"{counts.answers:,}"))
     if counts.pairs:
         rows.append(("pairs", "", f"{counts.pairs:,}"))
+        if counts.negatives:
+            rows.append(("", "negatives", f"{counts.negatives:,}"))
     rows.extend(("skipped", kind, f"{n:,}") for kind, n in report.skipped.most_common())
     rows.extend(("repaired", kind, f"{n:,}") for kind, n in report.repaired.most_common())
     rows.extend(("unusable", reason, f"{n:,}") for reason, n in report.unusable.most_common())

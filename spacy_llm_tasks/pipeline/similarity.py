@@ -98,9 +98,10 @@ class SimilarityTask(Task):
     """Give documents vectors that are near when their meanings are.
 
     objective (str): What training teaches. From graded pairs: "cosent" (their order), "angle" (the
-        same by complex angles), "cosine" (the grades themselves). From positive pairs: "ranking"
-        (each finds its partner within the batch, and among the negatives that pairs bring along).
-        From raw text alone: "simcse" (each text finds itself under another dropout).
+        same by complex angles), "cosine" (the grades themselves); a pair's negatives are graded 0,
+        as they are for the scores. From positive pairs: "ranking" (each finds its partner within
+        the batch, and among the negatives that pairs bring along). From raw text alone: "simcse"
+        (each text finds itself under another dropout).
     temperature (float): How sharp comparisons are; small is sharp.
     dims (List[int]): Train these first numbers of each vector to be a good vector alone, too
         (Matryoshka representations: Kusupati et al. 2022, https://arxiv.org/abs/2205.13147).
@@ -151,8 +152,10 @@ class SimilarityTask(Task):
         else:
             known = ((i, get_pair(eg.reference)) for i, eg in enumerate(examples))
             pairs = [(i, pair) for i, pair in known if pair is not None]
-        grades = np.array([pair.score for _, pair in pairs], dtype=np.float32)
         ranked = self.objective in RANKING
+        if not ranked:
+            pairs = [(i, grade) for i, pair in pairs for grade in _graded(pair)]
+        grades = np.array([pair.score for _, pair in pairs], dtype=np.float32)
         if not pairs or (ranked and not (grades >= POSITIVE_FROM).any()):
             return None
         negatives = dict.fromkeys(text for _, pair in pairs for text in pair.negatives)
@@ -225,13 +228,15 @@ class SimilarityTask(Task):
 
     def score(self, examples: Iterable[Example]) -> dict[str, Any]:
         known = [(eg, get_pair(eg.reference)) for eg in examples]
-        pairs = [(eg.predicted, pair) for eg, pair in known if pair is not None]
-        if not pairs:
+        groups = [(eg.predicted, _graded(pair)) for eg, pair in known if pair is not None]
+        if not groups:
             return {"sim_spearman": None, "sim_pearson": None}
-        first = np.stack([self._vector(doc) for doc, _ in pairs])
-        second = self.embed([pair.text for _, pair in pairs])
+        pairs = [pair for _, group in groups for pair in group]
+        docs = np.stack([self._vector(doc) for doc, _ in groups])
+        first = np.repeat(docs, [len(group) for _, group in groups], axis=0)
+        second = self.embed([pair.text for pair in pairs])
         cosine = (first * second).sum(axis=1).astype(np.float64)
-        return score_similarity([pair.score for _, pair in pairs], cosine)
+        return score_similarity([pair.score for pair in pairs], cosine)
 
     def _vector(self, doc: Doc) -> np.ndarray:
         stored = get_embedding(doc)
@@ -250,6 +255,11 @@ def attach(docs: Iterable[Doc], nlp: Language) -> list[Doc]:
     attached = list(docs)
     pipe.attach(attached)
     return attached
+
+
+def _graded(pair: Pair) -> list[Pair]:
+    """The pair, and one of grade 0 for each of its negatives."""
+    return [pair, *(Pair(text, 0.0) for text in pair.negatives)]
 
 
 def _related(anchors: list[str], texts: list[str], positive: np.ndarray) -> np.ndarray:

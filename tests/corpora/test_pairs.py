@@ -1,8 +1,12 @@
 import pytest
 import spacy
 
+from spacy_llm_tasks.annotations import Pair
+from spacy_llm_tasks.corpora.files import read_docs, write_docs
+from spacy_llm_tasks.corpora.jsonl import jsonl_lines, read_jsonl
 from spacy_llm_tasks.corpora.pairs import looks_like_sts, read_pairs
 from spacy_llm_tasks.corpora.report import Report
+from spacy_llm_tasks.corpora.summary import as_text, summarize
 
 STS = (
     'news\twire\t2031\t0001\t5.000\tA "gull sits.\tThe gull is sitting."\r\n'
@@ -14,12 +18,12 @@ STS = (
 def read(tmp_path):
     nlp = spacy.blank("en")
 
-    def run(text, **options):
+    def run(text, negatives=False, **options):
         path = tmp_path / "x.tsv"
         path.write_bytes(text.encode("utf-8"))
         report = Report(path)
         docs = list(read_pairs(path, nlp, report, **options))
-        return [(doc.text, *doc._.pair[:2]) for doc in docs], report
+        return [(doc.text, *doc._.pair[: 3 if negatives else 2]) for doc in docs], report
 
     return run
 
@@ -50,9 +54,25 @@ def test_three_columns_with_the_score_anywhere(read, form):
     assert found == [(*A, 1.0), (*B, 0.25)]
 
 
-def test_triplets_give_a_pair_that_belongs_together_and_one_that_does_not(read):
-    found, _ = read("\t".join((*A, "Tea is warm.")) + "\n")
-    assert found == [(*A, 1.0), ("Rain fell.", "Tea is warm.", 0.0)]
+def test_triplets_give_a_pair_and_its_negative(read, tmp_path):
+    found, report = read("\t".join((*A, "Tea is warm.")) + "\n", negatives=True)
+    assert found == [(*A, 1.0, ("Tea is warm.",))]
+    found, report = read("\t".join((*A, " ")) + "\n" + "\t".join((*A, "x")) + "\n")
+    assert len(found) == 1 and report.unusable == {"empty sentence": 1}
+
+
+def test_triplets_come_back_from_every_format(tmp_path):
+    (tmp_path / "x.tsv").write_text("\t".join((*A, "Tea is warm.")) + "\n")
+    nlp, report = spacy.blank("en"), Report(tmp_path / "x.tsv")
+    docs = list(read_pairs(tmp_path / "x.tsv", nlp, report))
+    wanted = Pair(A[1], 1.0, ("Tea is warm.",))
+    for _ in range(2):
+        write_docs(tmp_path / "x.spacy", docs)
+        stored = list(read_docs(tmp_path / "x.spacy", nlp.vocab))
+        (tmp_path / "x.jsonl").write_text("\n".join(jsonl_lines(stored, report)))
+        docs = list(read_jsonl(tmp_path / "x.jsonl", nlp, report))
+        assert [doc._.pair for doc in docs] == [wanted]
+    assert "negatives" in as_text(summarize(docs), report)
 
 
 def test_columns_by_position_or_name(read):
@@ -70,7 +90,7 @@ def test_columns_by_position_or_name(read):
 
 def test_headers_of_triplets(read):
     text = "anchor\tpositive\tnegative\n" + "\t".join((*A, "Tea is warm.")) + "\n"
-    assert [score for _, _, score in read(text)[0]] == [1.0, 0.0]
+    assert read(text, negatives=True)[0] == [(*A, 1.0, ("Tea is warm.",))]
 
 
 def test_the_highest_score_must_be_known(read):

@@ -219,8 +219,8 @@ def cosine(a, b):
     return float(functional.cosine_similarity(vectors(a), vectors(b), dim=0))
 
 
-@pytest.mark.parametrize("objective", ["ranking", "cosent"])
-def test_hard_negatives_are_for_the_ranking(nlp, objective):
+@pytest.mark.parametrize("objective", ["ranking", "cosent", "angle", "cosine"])
+def test_hard_negatives(nlp, objective):
     data = [
         example(nlp, "aa", "bb", 0.9, ["cc", "dd"]),
         example(nlp, "ee"),
@@ -229,11 +229,25 @@ def test_hard_negatives_are_for_the_ranking(nlp, objective):
     ]
     task = SimilarityTask(objective=objective, temperature=0.5)
     loss, targets = loss_of(task, data, vectors)
-    assert targets.docs.tolist() == [0, 2, 3]
-    if objective == "cosent":
-        assert targets.texts == ["bb", "gg", "ii"]
-        assert set(task.targets(data).grades.tolist()) == {np.float32(x) for x in (0.9, 0.8, 0.2)}
+    if objective != "ranking":  # pairs of grade 0
+        apart = [
+            example(nlp, *pair)
+            for pair in (
+                ("aa", "bb", 0.9),
+                ("aa", "cc", 0.0),
+                ("aa", "dd", 0.0),
+                ("ff", "gg", 0.8),
+                ("ff", "dd", 0.0),
+                ("hh", "ii", 0.2),
+            )
+        ]
+        assert targets.docs.tolist() == [0, 0, 0, 2, 2, 3]
+        expected, wanted = loss_of(task, apart, vectors)
+        assert targets.texts == wanted.texts
+        assert targets.grades.tolist() == wanted.grades.tolist()
+        assert loss.item() == pytest.approx(expected.item())
         return
+    assert targets.docs.tolist() == [0, 2, 3]
     assert targets.texts == ["bb", "gg", "ii", "cc", "dd"]
     candidates, total = ["bb", "gg", "ii", "cc", "dd"], 0.0
     for text, partner in (("aa", "bb"), ("ff", "gg")):
@@ -339,6 +353,15 @@ def test_scores(nlp):
     assert nlp.get_pipe("trf_similarity").score(data)["sim_pearson"] == pytest.approx(
         expected, abs=1e-4
     )
+
+
+def test_negatives_are_scored_as_pairs_of_grade_0(nlp):
+    pipe = nlp.get_pipe("trf_similarity")
+    pairs = [("Pell", "Pell", 1.0), ("Pell", "a word", 0.0), ("Marta sails", "Why", 0.4)]
+    expected = pipe.score([example(nlp, *pair) for pair in pairs])
+    triplets = [example(nlp, "Pell", "Pell", 1.0, ["a word"]), example(nlp, *pairs[2])]
+    assert pipe.score(triplets) == pytest.approx(expected)
+    assert nlp.evaluate(triplets)["sim_pearson"] == pytest.approx(expected["sim_pearson"], abs=1e-4)
 
 
 def test_scores_that_do_not_exist(nlp):
