@@ -1,7 +1,5 @@
 """Files of one text and its label a line (TSV, CSV, or `label text`) to Docs with categories."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..errors import Errors
+from .csv_records import csv_records
 from .exact import tokenize
 from .files import numbered_lines, read_text
 from .report import Report
@@ -73,9 +72,12 @@ def read_labels(
     if separator == "auto":
         separator = _detect_separator(path, text)
     picked = text_column is not None and label_column is not None
-    rows = _rows(path, text, separator, order, whole=picked)
+    if separator == "comma":
+        rows = [_Row(*record) for record in csv_records(path, text, report)]
+    else:
+        rows = _rows(text, separator, order, whole=picked)
     titles: list[str] = []
-    if header == "yes" or (header == "auto" and _is_header(rows[0].cells, text_column)):
+    if rows and _has_titles(header, rows[0].cells, text_column):
         titles = [cell.strip().lstrip("#").strip().lower() for cell in rows[0].cells]
         report.skip("header line", rows[0].line)
         rows = rows[1:]
@@ -121,19 +123,8 @@ def _detect_separator(path: Path, text: str) -> str:
     return "space"
 
 
-def _rows(path: Path, text: str, separator: str, order: str, *, whole: bool) -> list[_Row]:
+def _rows(text: str, separator: str, order: str, *, whole: bool) -> list[_Row]:
     rows: list[_Row] = []
-    if separator == "comma":
-        reader = csv.reader(io.StringIO(text, newline=""))
-        line = 1
-        try:
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    rows.append(_Row(line, cells))
-                line = reader.line_num + 1
-        except csv.Error as error:
-            raise ValueError(Errors.E322.format(path=path, line=line, reason=error)) from None
-        return rows
     for number, line_text in numbered_lines(text):
         if not line_text.strip():
             continue
@@ -154,9 +145,9 @@ def _joined(cells: list[str], at_label: int) -> list[str]:
     return ["\t".join(cells[:-1]), cells[-1]]
 
 
-def _is_header(cells: list[str], text_column: int | str | None) -> bool:
-    if isinstance(text_column, str):
-        return True
+def _has_titles(header: str, cells: list[str], text_column: int | str | None) -> bool:
+    if header != "auto" or isinstance(text_column, str):
+        return header != "no"
     titles = {cell.strip().lstrip("#").strip().lower() for cell in cells}
     return bool(titles & _LABEL_NAMES) and bool(titles & _TEXT_NAMES)
 

@@ -1,3 +1,5 @@
+import csv
+
 import pytest
 import spacy
 
@@ -97,15 +99,45 @@ def test_plain_text_is_not_taken_for_labels(read):
         read("Every line\nstarts with\nanother word\nhere it goes\n", name="x.txt")
 
 
-def test_broken_csv_is_placed(read, monkeypatch):
-    import csv
+def test_a_stray_quote_in_csv_costs_its_own_line(read):
+    """It would take the lines up to the next quote into one cell."""
+    lines = ["text,label", "fine soup,good", '"cold soup,bad', "warm bread,good", ""]
+    rest = ['boring "cake",bad', "ripe plum,good"]
+    found, report = read("\n".join(lines + rest), name="x.csv")
+    assert found == [*(PAIRS[0], PAIRS[2]), ('boring "cake"', BAD), ("ripe plum", GOOD)]
+    assert report.unusable == {"line with a stray quote": 1}
+    assert report.places["line with a stray quote"] == [f'{report.path}:3: "cold soup,bad']
+    rest = ['"boring\n""cake""",bad', '"ripe" plum,good']
+    found, report = read("\n".join(lines[:2] + rest + lines[2:]), name="x.csv")
+    assert found == [PAIRS[0], ('boring\n"cake"', BAD), PAIRS[2]]
+    assert report.unusable == {"line with a stray quote": 2}
 
-    limit = csv.field_size_limit(20)
-    try:
-        with pytest.raises(ValueError, match="E322.*x.csv:2"):
-            read("good,fine\nbad," + "x" * 50 + "\n", name="x.csv")
-    finally:
-        csv.field_size_limit(limit)
+
+@pytest.mark.parametrize("cell", ['"cold\nand "raw" soup"', '"cold, \nbut good\nand "raw'])
+def test_lines_of_a_broken_cell_are_no_rows(read, cell):
+    text = f"text,label\nfine soup,good\n{cell},bad\nwarm bread,good\n"
+    found, report = read(text, name="x.csv")
+    assert [text for text, _ in found] == ["fine soup", "warm bread"]
+    n = cell.count("\n") + 1
+    (place,) = report.places["lines with a stray quote"]
+    assert place == f"{report.path}:3: ',' expected after '\"', {n} lines up to line {n + 2}"
+
+
+def test_the_first_row_of_csv_must_be_readable(read):
+    with pytest.raises(ValueError, match="E322.*x.csv:1.*quoting"):
+        read('"text,label\nfine soup,good\n', name="x.csv")
+
+
+def test_blank_csv_is_an_error(read):
+    with pytest.raises(ValueError, match="E311.*labelled lines"):
+        read(",\n,\n", name="x.csv")
+
+
+def test_long_cells_of_csv(read):
+    soup = "soup " * 50_000
+    found, _ = read(f"text,label\n{soup},good\ncold soup,bad\n", name="x.csv")
+    assert found[0] == (soup.strip(), GOOD)
+    assert csv.field_size_limit() < len(soup)
 
 
 def test_parse_names():
