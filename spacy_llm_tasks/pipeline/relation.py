@@ -100,6 +100,8 @@ class RelationTask(Task):
         the entity that comes first is the head.
     inverse (Dict[str, str]): Labels that are another one read backwards, such as EMPLOYS for
         WORKS_FOR: they are learned as that one, and written beside it.
+    spans_key (str): A group of `doc.spans` whose labelled spans are entities besides `doc.ents`:
+        where a `trf_ner` writes overlapping ones.
     """
 
     exclusive: bool = False
@@ -110,6 +112,7 @@ class RelationTask(Task):
     allowed: list[list[str]] = field(default_factory=list)
     symmetric: list[str] = field(default_factory=list)
     inverse: dict[str, str] = field(default_factory=dict)
+    spans_key: str = "trf_ner"
 
     def __post_init__(self) -> None:
         at_least("max_distance", self.max_distance, 0)
@@ -134,7 +137,8 @@ class RelationTask(Task):
         seen: set[tuple[str, str, str]] = set()
         for example in examples:
             facts = self._told(example.reference)
-            entities = {*entities_of(example.reference), *(e for fact in facts for e in fact[:2])}
+            gold = entities_of(example.reference, self.spans_key)
+            entities = {*gold, *(entity for fact in facts for entity in fact[:2])}
             kinds.update(kind for _, _, kind in entities if kind)
             seen.update((head[2], label, tail[2]) for head, tail, label in facts)
         given = {
@@ -185,7 +189,7 @@ class RelationTask(Task):
 
     def _told(self, doc: Doc) -> set[Fact]:
         """The relations of a gold doc. An end without a type takes that of the entity there."""
-        kinds = {(span.start, span.end): span.label_ for span in doc.ents}
+        kinds = {(start, end): kind for start, end, kind in entities_of(doc, self.spans_key)}
         facts: set[Fact] = set()
         for head, tail, label, _ in get_relations(doc):
             a, b = (
@@ -210,9 +214,9 @@ class RelationTask(Task):
         """Gold entities, those of the gold relations, and what an earlier component found, right or
         wrong: in use, the head will meet wrong ones."""
         found = {entity for head, tail, _ in facts for entity in (head, tail)}
-        found.update(e for e in align_spans(example, example.reference.ents) if e[2])
+        found.update(align_spans(example, _entity_spans(example.reference, self.spans_key)))
         taken = {(a, z) for a, z, _ in found}
-        predicted = entities_of(example.predicted)
+        predicted = entities_of(example.predicted, self.spans_key)
         found.update(entity for entity in predicted if entity[:2] not in taken)
         return sorted(found)
 
@@ -244,11 +248,14 @@ class RelationTask(Task):
     # Pairs ---------------------------------------------------------------------------------------
 
     def inputs(self, docs: Sequence[Doc], targets: RelationTargets | None = None) -> HeadInput:
-        pairs = targets.pairs if targets else self._pairs(docs, [entities_of(d) for d in docs])
+        pairs = targets.pairs if targets else self._pairs(docs, self._found(docs))
         if not self._marked:
             return HeadInput(docs, plan=pairs)
         texts, place = mark_entities(docs, pairs, self.learned.get("kinds", []))
         return HeadInput(docs, plan=place, texts=texts)
+
+    def _found(self, docs: Sequence[Doc]) -> list[list[Entity]]:
+        return [entities_of(doc, self.spans_key) for doc in docs]
 
     def _pairs(self, docs: Sequence[Doc], entities: Sequence[list[Entity]]) -> Candidates:
         number = {kind: i for i, kind in enumerate(self.learned.get("kinds", []), start=1)}
@@ -272,7 +279,7 @@ class RelationTask(Task):
     # Predictions ---------------------------------------------------------------------------------
 
     def decode(self, logits: Tensor, docs: Sequence[Doc]) -> list[list[Predicted]]:
-        entities = [entities_of(doc) for doc in docs]
+        entities = self._found(docs)
         pairs = self._pairs(docs, entities)
         flat = [entity for found in entities for entity in found]
         scores = (one_label if self.exclusive else labels_above_threshold)(
@@ -321,7 +328,7 @@ class RelationTask(Task):
     # Scores and calibration ----------------------------------------------------------------------
 
     def split(self, logits: Tensor, docs: Sequence[Doc]) -> list[Tensor]:
-        pairs = self._pairs(docs, [entities_of(doc) for doc in docs])
+        pairs = self._pairs(docs, self._found(docs))
         sizes = np.bincount(pairs.owner, minlength=len(docs))
         return list(logits.split(sizes.tolist()))
 
@@ -331,7 +338,9 @@ class RelationTask(Task):
     @property
     def scoring(self) -> dict[str, Any]:
         # Only what was set: a scorer of the config may have settings of its own.
-        settings = {"symmetric": self.symmetric, "inverse": self.inverse}
+        settings: dict[str, Any] = {"symmetric": self.symmetric, "inverse": self.inverse}
+        if self.spans_key != RelationTask.spans_key:
+            settings["spans_key"] = self.spans_key
         return {name: value for name, value in settings.items() if value}
 
     def calibrate(self, examples: Sequence[Example], logits: Sequence[Tensor]) -> bool:
@@ -363,9 +372,16 @@ class RelationTask(Task):
         return np.array(confidences), np.array(correct, dtype=bool)
 
 
-def entities_of(doc: Doc) -> list[Entity]:
-    """RETURNS (List[Entity]): The labelled entities of a doc, in order."""
-    return [(span.start, span.end, span.label_) for span in doc.ents if span.label_]
+def entities_of(doc: Doc, spans_key: str = "") -> list[Entity]:
+    """RETURNS (List[Entity]): The labelled entities of a doc, each once and in order: `doc.ents`,
+    and the spans of a group, if there is one."""
+    spans = _entity_spans(doc, spans_key)
+    return sorted({(span.start, span.end, span.label_) for span in spans})
+
+
+def _entity_spans(doc: Doc, spans_key: str) -> list[Span]:
+    spans = [*doc.ents, *(doc.spans[spans_key] if spans_key in doc.spans else ())]
+    return [span for span in spans if span.label_]
 
 
 def sentence_numbers(doc: Doc) -> np.ndarray:

@@ -31,7 +31,7 @@ class _Triple(NamedTuple):
 
 
 def make_relation_scorer(
-    symmetric: Sequence[str] = (), spans_key: str = "", max_distance: int = 100
+    symmetric: Sequence[str] = (), spans_key: str = "trf_ner", max_distance: int = 100
 ) -> Callable[..., dict[str, Any]]:
     """`spacy_llm_tasks.relation_scorer.v1`.
 
@@ -51,7 +51,7 @@ def score_relations(
     labels: Iterable[str],
     symmetric: Iterable[str] = (),
     inverse: Mapping[str, str] | None = None,
-    spans_key: str = "",
+    spans_key: str = "trf_ner",
     max_distance: int = 100,
     **_settings: Any,
 ) -> dict[str, Any]:

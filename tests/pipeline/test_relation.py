@@ -155,6 +155,43 @@ def test_entities_that_an_earlier_component_found():
     assert len(task.inputs([example.predicted]).plan) == 6
 
 
+def test_entities_of_a_span_group():
+    """Overlapping entities are in `doc.spans`, where `trf_ner` writes them."""
+    whole, part = (0, 2, ORG), (1, 2, PER)
+    example = make_example("Brask Works sells", [], [(whole, part, "AT")])
+    for doc in (example.reference, example.predicted):
+        doc.spans["trf_ner"] = [Span(doc, *part), Span(doc, *whole), Span(doc, 0, 3)]
+    assert entities_of(example.predicted, "trf_ner") == [whole, part]
+    task = make_task([example])
+    assert found_by(task, example) == [whole, part]
+    assert rows(task.targets([example]), [[whole, part]], task) == {(whole, part, "AT")}
+    assert len(task.inputs([example.predicted]).plan) == 2  # one pair, in both directions
+    other = make_task([example], spans_key="else")
+    assert len(other.inputs([example.predicted]).plan) == 0
+    assert task.scoring == {} and other.scoring == {"spans_key": "else"}
+
+
+@pytest.mark.parametrize("mode", ["shared", "markers"])
+def test_relations_of_overlapping_entities(tokenizer, mode):
+    nlp = toys.empty_pipeline(tokenizer)
+    nlp.add_pipe("trf_ner", config={"overlapping": True})
+    nlp.add_pipe("trf_relation", config={"model": {"mode": mode}})
+
+    def examples():
+        found = toys.examples(nlp)
+        for example in found:
+            doc = example.reference
+            doc.spans["trf_ner"] = [*doc.ents, *(Span(doc, e.start, e.end, "X") for e in doc.ents)]
+            doc.set_ents([], default="missing")
+        return found
+
+    optimizer = nlp.initialize(examples)
+    for _ in range(60):
+        nlp.update(examples(), sgd=optimizer)
+    scores = nlp.evaluate(examples())
+    assert scores["spans_trf_ner_f"] == 1.0 and scores["rel_micro_f"] == 1.0
+
+
 def test_entities_without_a_type_are_none():
     doc = make_doc(WORDS, [(0, 2, ""), BRASK])
     assert entities_of(doc) == [BRASK]
