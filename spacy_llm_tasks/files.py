@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .errors import Errors
+
 PART = ".part-"
 # Error numbers of a disk, a quota or a file system that takes no more.
 NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
@@ -40,6 +42,44 @@ def whole_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         clean_parts(path.parent, path.name)
         raise
+
+
+def require_replaceable(path: Path, marker: str) -> None:
+    """Refuse to write a folder where something of another kind is, such as files of the user's own.
+
+    path (Path): Where the folder shall be.
+    marker (str): A file that every folder of the kind to be written has.
+    RAISES (ValueError): If anything is there but an empty folder or one with that file.
+    """
+    if path.is_dir():
+        names = sorted(found.name for found in path.iterdir())
+        if not names or (path / marker).is_file():
+            return
+        found = f"a folder of other files ({', '.join(names[:3])}{', ...' if names[3:] else ''})"
+    elif path.exists():
+        found = "a file"
+    else:
+        return
+    raise ValueError(Errors.E530.format(path=path, found=found, marker=marker))
+
+
+def require_writable(*paths: Path | None) -> None:
+    """Refuse files that cannot be written, before the work is done whose results they shall hold.
+
+    paths (Path | None): The files; folders that they need may be missing yet.
+    RAISES (ValueError): If one is a folder, or its folder cannot be made or written to.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise ValueError(Errors.E531.format(path=path, reason="it is a folder"))
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        if not folder.is_dir():
+            raise ValueError(Errors.E531.format(path=path, reason=f"{folder} is a file"))
+        if not os.access(folder, os.W_OK):
+            reason = f"nothing may be written to {folder}"
+            raise ValueError(Errors.E531.format(path=path, reason=reason))
 
 
 def is_full(error: BaseException) -> bool:

@@ -39,13 +39,15 @@ def command(
     The candidate is taken if none of the scores that training.score_weights names is lower on dev.
     Settings of the config are replaced by options of the same dotted name, as for `train`.
     """
-    from ..files import whole_folder, write_json
+    from ..files import require_replaceable, require_writable, whole_folder, write_json
     from ..training.adoption import compare
     from ..training.config_check import read_config
 
     arguments, overrides = split_arguments([config, *context.args], OPTIONS, most=1)
     if not arguments:
         raise typer.BadParameter("missing, after all the settings", param_hint="CONFIG")
+    require_replaceable(output, "config.json")
+    require_writable(metrics)
     import_code(code)
     use_device(gpu_id)
     overrides["paths.weights"] = str(weights)

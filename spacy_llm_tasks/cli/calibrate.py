@@ -41,10 +41,13 @@ def command(
     use_device(gpu_id)
     import spacy
 
-    from ..files import whole_folder, write_json
+    from ..files import require_replaceable, require_writable, whole_folder, write_json
     from ..training.calibrate import calibrate_pipeline
     from .evaluate import read_examples
 
+    if output is not None:
+        require_replaceable(output, "meta.json")
+    require_writable(report)
     nlp = spacy.load(pipeline)
     corpora = nlp.config.interpolate().get("corpora", {})
     examples = read_examples(nlp, corpora, split=split, data=data)

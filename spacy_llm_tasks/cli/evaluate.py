@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import Errors
+from ..files import require_writable, write_json
 from ._config import CodeOption, GpuOption, import_code, split_arguments, use_device
 from ._run import friendly
 from ._table import echo_table
@@ -58,6 +59,7 @@ def command(
     arguments, overrides = split_arguments(given, OPTIONS, most=2)
     if not arguments:
         raise typer.BadParameter("missing, after all the settings", param_hint="PIPELINE")
+    require_writable(output)
     import_code(code)
     use_device(gpu_id)
     scores = evaluate(
@@ -69,8 +71,6 @@ def command(
     )
     echo_scores(scores)
     if output is not None:
-        from ..files import write_json
-
         write_json(output, scores)
         typer.echo(f"\nSaved to {output}")
 

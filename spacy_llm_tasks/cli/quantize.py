@@ -65,10 +65,11 @@ def command(
     With --dev, nothing is written if a score loses more than --at-most.
     """
     import_code(code)
-    from ..files import whole_folder
+    from ..files import require_replaceable, whole_folder
     from ..pipeline.precisions import encoders, load_with
     from ..training.precision_scores import Setting, compare
 
+    require_replaceable(output, "meta.json")
     settings = [Setting(precision.value, table) for table in _tables(precision, embeddings, dev)]
     setting = settings[0]
     if dev is not None:

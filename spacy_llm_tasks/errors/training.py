@@ -65,6 +65,12 @@ class TrainingErrors:
     )
     E525 = "{path}, line {line}: expected a JSON object with a 'text'."
     E526 = "Name either files to ask, or an index with --corpus."
+    E530 = (
+        "{path} is {found}, which would be replaced. Expected nothing there, an empty folder, or "
+        "an earlier result (a folder with {marker}). Name another folder."
+    )
+    E531 = "{path} cannot be written: {reason}. Name another file."
+    E532 = "{path} is a file, but a folder is needed to write to. Name another --output."
 
 
 class TrainingWarnings:

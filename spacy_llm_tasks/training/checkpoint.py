@@ -100,8 +100,9 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove all checkpoints, for a run that starts from the beginning."""
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
+        clean_parts(self.folder)
+        for path in self._all():
+            shutil.rmtree(path)
 
     @property
     def is_unfinished(self) -> bool:
@@ -116,7 +117,7 @@ class Checkpoints:
         RAISES (ValueError): If there are some, but none is whole.
         """
         clean_parts(self.folder)
-        found = [p for p in [self.folder / FINISHED] if p.is_dir()] + self._by_step()
+        found = self._all()
         for path in found:
             problem = damage(path)
             if problem is None:
@@ -125,6 +126,10 @@ class Checkpoints:
         if found:
             raise ValueError(Errors.E506.format(folder=self.folder))
         return None
+
+    def _all(self) -> list[Path]:
+        """That of a finished run first, then the latest."""
+        return [p for p in [self.folder / FINISHED] if p.is_dir()] + self._by_step()
 
     def _by_step(self) -> list[Path]:
         """The latest first."""

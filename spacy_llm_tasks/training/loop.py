@@ -30,7 +30,7 @@ from thinc.api import Config, fix_random_seed, set_gpu_allocator
 from wasabi import Printer
 
 from ..errors import Errors, Warnings
-from ..files import clean_parts, whole_folder
+from ..files import clean_parts, require_replaceable, whole_folder
 from ..interrupts import StopSignals, TrainingStopped
 from ..randomness import RandomState, reseed_cupy
 from .batches import Batches
@@ -41,6 +41,7 @@ from .run import Run
 from .sameness import describe, require_same
 
 DIR_CHECKPOINTS = "checkpoints"
+META = "meta.json"
 BATCH_ARRAYS = "batches/"
 RANDOM_ARRAYS = "random/"
 
@@ -135,8 +136,14 @@ class Trainer:
         """Find out where to start.
 
         RETURNS (Language | None): The trained pipeline if there is nothing left to do.
+        RAISES (ValueError): If the output folder cannot be written to, or files in it that no
+            training made would be replaced.
         """
         if self.output is not None:
+            if self.output.is_file():
+                raise ValueError(Errors.E532.format(path=self.output))
+            for name in (DIR_MODEL_BEST, DIR_MODEL_LAST):
+                require_replaceable(self.output / name, META)
             self.output.mkdir(parents=True, exist_ok=True)
             clean_parts(self.output)
         if self.checkpoints is None:
@@ -330,7 +337,7 @@ def _has_weights(proc: Any) -> bool:
 def _load_weights(nlp: Language, path: Path) -> None:
     """Load what training changes. `nlp.from_disk` would also link listeners anew, frozen ones too,
     which initialization leaves out; and vocabulary and tokenizer are as the config made them."""
-    nlp.meta.update(srsly.read_json(path / "meta.json"))
+    nlp.meta.update(srsly.read_json(path / META))
     for name, proc in nlp.components:
         if hasattr(proc, "from_disk") and (path / name).exists():
             proc.from_disk(path / name, exclude=["vocab"])

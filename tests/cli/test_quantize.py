@@ -112,3 +112,10 @@ def test_precision_of_nothing(folder, tmp_path):
     nlp.to_disk(tmp_path)
     result = invoke("precision", tmp_path, folder / "dev.spacy")
     assert result.exit_code == 1 and "E444" in result.output
+
+
+def test_files_of_others_are_not_replaced(folder, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    result = invoke("quantize", folder / "model", tmp_path)
+    assert result.exit_code == 1 and "E530" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

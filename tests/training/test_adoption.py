@@ -96,12 +96,16 @@ def folder(tmp_path_factory):
     return folder
 
 
-def adopt(folder, tmp_path, candidate):
+def invoke(folder, tmp_path, candidate):
     arguments = ["adopt", folder / "config.cfg", "--weights", folder / "there"]
     arguments += ["--candidate", folder / candidate, "--output", tmp_path / "chosen"]
     arguments += ["--metrics", tmp_path / "adoption.json", "--steps", "2"]
     arguments += ["--paths.train", folder / "two.spacy", "--paths.dev", folder / "two.spacy"]
-    result = CliRunner().invoke(app, [str(word) for word in arguments])
+    return CliRunner().invoke(app, [str(word) for word in arguments])
+
+
+def adopt(folder, tmp_path, candidate):
+    result = invoke(folder, tmp_path, candidate)
     assert result.exit_code == 0, result.output
     return result, json.loads((tmp_path / "adoption.json").read_text(encoding="utf8"))
 
@@ -144,3 +148,11 @@ def test_each_folder_fills_the_encoder_of_its_training(folder, tmp_path):
         patch.setattr(adoption, "init_nlp", init)
         adopt(folder, tmp_path, "other")
     assert seen == [str(folder / "there"), str(folder / "other")]
+
+
+def test_files_of_others_are_not_replaced(folder, tmp_path):
+    (tmp_path / "chosen").mkdir()
+    (tmp_path / "chosen" / "thesis.txt").write_text("mine")
+    result = invoke(folder, tmp_path, "there")
+    assert result.exit_code == 1 and "E530" in result.output
+    assert [path.name for path in (tmp_path / "chosen").iterdir()] == ["thesis.txt"]

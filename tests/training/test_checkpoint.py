@@ -113,3 +113,14 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path):
         os.umask(before)
     found = {path.name: path.stat().st_mode & 0o777 for path in path.iterdir() if path.is_file()}
     assert "state.safetensors" in found and set(found.values()) == {0o644}
+
+
+def test_clearing_leaves_what_is_not_a_checkpoint(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    save(checkpoints, 1)
+    checkpoints.finish({"step": 1})
+    save(checkpoints, 2)
+    (tmp_path / ".part-step-00000003").mkdir()
+    (tmp_path / "notes.txt").write_text("mine")
+    checkpoints.clear()
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]

@@ -234,6 +234,19 @@ def test_starting_anew_says_what_it_discards(paths, tmp_path):
     assert len(rows(log.getvalue())) == 4
 
 
+def test_files_of_others_are_not_replaced(paths, tmp_path):
+    nlp = initialized(paths)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match="E532"):
+        train(nlp, tmp_path / "file", stdout=io.StringIO())
+    for name in ("model-best", "model-last"):
+        (tmp_path / name / name).mkdir(parents=True)
+        (tmp_path / name / name / "thesis.txt").write_text("mine")
+        with pytest.raises(ValueError, match="E530.*thesis.txt"):
+            train(nlp, tmp_path / name, stdout=io.StringIO())
+        assert [path.name for path in (tmp_path / name).iterdir()] == [name]
+
+
 def test_an_empty_corpus_leaves_nothing_behind(paths, tmp_path):
     from spacy.tokens import DocBin
 
