@@ -190,6 +190,11 @@ class PipelineErrors:
         "'{name}' has {found} labels, but its head was saved with {expected}. Load labels and head "
         "that were saved together."
     )
+    E453 = (
+        "'{name}' was never initialized: its head has no weights. Call `nlp.initialize()`, or in a "
+        "trained pipeline `nlp.get_pipe('{name}').initialize(lambda: examples, nlp=nlp)`. In a "
+        "config, do not freeze it ([training] frozen_components) before it was trained."
+    )
     E456 = (
         "A doc has no embedding. Run it through a pipeline with 'trf_similarity' before it is "
         "added to an index."

@@ -65,6 +65,10 @@ class TaskPipe(TrainablePipe):
     def _shim(self) -> TorchShim:
         return shim_of(self.model)
 
+    def _require_head(self) -> None:
+        if not self._shim.is_built:
+            raise ValueError(Errors.E453.format(name=self.name))
+
     # Labels --------------------------------------------------------------------------------------
 
     @property
@@ -105,7 +109,8 @@ class TaskPipe(TrainablePipe):
 
         docs (Iterable[Doc]): Any docs, empty ones included.
         RETURNS (List[Any]): One prediction per doc.
-        RAISES (ValueError): if no encoder has read the docs.
+        RAISES (ValueError): if no encoder has read the docs, or the component was never
+            initialized.
         """
         docs = list(docs)
         require_read(self.model, docs)
@@ -119,7 +124,9 @@ class TaskPipe(TrainablePipe):
 
         inputs (HeadInput): Docs, texts or both.
         RETURNS (Tensor): What the head returns.
+        RAISES (ValueError): if the component was never initialized.
         """
+        self._require_head()
         return self.model.predict(inputs)
 
     def layout(self, inputs: Inputs) -> Sequences:
@@ -156,7 +163,9 @@ class TaskPipe(TrainablePipe):
         sgd (Optimizer): Steps the head's weights, if given.
         losses (Dict[str, float]): Takes the loss under the component's name.
         RETURNS (Dict[str, float]): The losses.
+        RAISES (ValueError): if the component was never initialized.
         """
+        self._require_head()
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         examples = list(examples)

@@ -1,0 +1,29 @@
+"""What `TaskPipe` refuses and warns of, the same for every task."""
+
+import copy
+
+import pytest
+
+from . import toys
+from .battery import ENCODERS, task_factories
+
+
+@pytest.fixture(scope="module")
+def trained(tokenizer):
+    nlp = toys.empty_pipeline(tokenizer, **ENCODERS["trf_qa"])
+    nlp.add_pipe("trf_ner")
+    toys.overfit(nlp, steps=1)
+    return nlp
+
+
+@pytest.mark.parametrize("factory", sorted(set(task_factories())))
+def test_never_initialized(trained, factory):
+    nlp = copy.deepcopy(trained)
+    pipe = nlp.add_pipe(factory, name="new")
+    with pytest.raises(ValueError, match="E453.*'new'"):
+        nlp("Pell")
+    with pytest.raises(ValueError, match="E453.*'new'"):
+        nlp.update(toys.unannotated(nlp))
+    pipe.initialize(lambda: toys.examples(nlp), nlp=nlp)
+    nlp.update(toys.examples(nlp))
+    nlp("Pell")
