@@ -5,6 +5,7 @@ Doc trains those tasks that it has gold for, and the others not at all, so files
 they are.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -28,13 +29,14 @@ def make_mixed_corpus(
         others; 1 for those not named. Empty or null: as often as they are long, each example once.
     seed (int): For the order.
     RETURNS (MixedCorpus): The reader.
-    RAISES (ValueError): If there are no corpora, or a weight is not above 0 or is of none of them.
+    RAISES (ValueError): If there are no corpora, or a weight is not above 0, not finite, or of none
+        of them.
     """
     weights = dict(weights or {})
     if not corpora:
         raise ValueError(Errors.E350)
     for name, weight in weights.items():
-        if name not in corpora or not weight > 0:
+        if name not in corpora or not 0 < weight < math.inf:
             known = ", ".join(corpora)
             raise ValueError(Errors.E351.format(name=name, weight=weight, known=known))
     return MixedCorpus(dict(corpora), weights, seed)
@@ -56,8 +58,12 @@ class MixedCorpus:
 
         nlp (Language): As for any reader.
         YIELDS (Example): The examples.
+        RAISES (ValueError): If one of them has no examples.
         """
         found = {name: list(reader(nlp)) for name, reader in self.corpora.items()}
+        for name, examples in found.items():
+            if not examples:
+                raise ValueError(Errors.E352.format(name=name))
         counts = self._counts({name: len(examples) for name, examples in found.items()})
         rng = random.Random(self.seed)
         mixed: list[Example] = []

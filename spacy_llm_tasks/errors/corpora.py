@@ -79,9 +79,10 @@ class CorporaErrors:
     )
     E350 = "A mixed corpus needs at least one reader. Name them in its 'corpora' block."
     E351 = (
-        "The weight {weight} of {name!r} does not fit. Weights are above 0, and belong to corpora "
-        "that are there: {known}."
+        "The weight {weight} of {name!r} does not fit. Weights are finite and above 0, and belong "
+        "to corpora that are there: {known}."
     )
+    E352 = "The corpus {name!r} of a mixed corpus has no examples. Check its path, or take it out."
     E360 = (
         "{found!r} is not a label of this evaluation. Expected 'Other', or a relation with its "
         "direction, such as 'Cause-Effect(e1,e2)' or 'Cause-Effect(e2,e1)'."

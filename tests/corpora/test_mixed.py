@@ -67,6 +67,15 @@ def test_bad_settings_are_named(corpora):
         make_mixed_corpus(corpora, {"qa": 1.0})
     with pytest.raises(ValueError, match="E351.*'cats'"):
         make_mixed_corpus(corpora, {"cats": 0.0})
+    for weight in (float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="E351.*'cats'.*finite"):
+            make_mixed_corpus(corpora, {"cats": weight})
+
+
+@pytest.mark.parametrize("weights", [{}, {"ner": 2.0}])
+def test_an_empty_corpus_is_named(corpora, nlp, weights):
+    with pytest.raises(ValueError, match="E352.*'none'"):
+        list(make_mixed_corpus({**corpora, "none": reader()}, weights)(nlp))
 
 
 def test_from_a_config(nlp, tmp_path):
