@@ -1,5 +1,6 @@
 """Conditions that an entry must meet to be found, as a query that the database answers."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,14 +22,14 @@ class Filters:
         values of which it must have one. A key that holds a list has each value in it.
     ranges (Mapping[str, tuple]): The lowest and the highest value of a key of the metadata, both
         included; None leaves an end open.
-    docs (Sequence[str]): Ids of the documents to search in.
+    docs (Sequence[str]): Ids of the documents to search in; None: all.
     """
 
     ents: Sequence[str | tuple[str, str]] = ()
     cats: Mapping[str, float] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
     ranges: Mapping[str, tuple[Scalar, Scalar]] = field(default_factory=dict)
-    docs: Sequence[str] = ()
+    docs: Sequence[str] | None = None
 
     def where(self) -> tuple[str, list[Scalar]]:
         """Write the conditions in SQL, over the table `entries` of the store.
@@ -53,7 +54,7 @@ class Filters:
             else:
                 need("ents", "folded = ?", folded(text))
         for label, least in self.cats.items():
-            need("cats", "label = ? AND score >= ?", label, float(least))
+            need("cats", "label = ? AND score >= ?", label, _number(f"cats[{label!r}]", least))
         for name, wanted in self.meta.items():
             several = isinstance(wanted, (list, tuple, set, frozenset))
             choices = [scalar(value) for value in (wanted if several else [wanted])]
@@ -67,10 +68,10 @@ class Filters:
                     kind = "= 'text'" if isinstance(limit, str) else "IN ('integer', 'real')"
                     condition = f"name = ? AND value {sign} ? AND typeof(value) {kind}"
                     need("meta", condition, name, limit)
-        docs = _sequence("docs", self.docs)
-        if docs:
-            parts.append(f"entries.doc_id IN ({', '.join('?' * len(docs))})")
-            values.extend(docs)
+        if self.docs is not None:
+            # As one parameter: their number is limited.
+            parts.append("entries.doc_id IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps([str(name) for name in _sequence("docs", self.docs)]))
         return " AND ".join(parts), values
 
 
@@ -91,6 +92,13 @@ def scalar(value: Any) -> Scalar:
     if value is None or isinstance(value, (str, float)):
         return value
     raise ValueError(Errors.E612.format(name="A value", expected="a text or number", found=value))
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(Errors.E612.format(name=name, expected="a number", found=value)) from None
 
 
 def _sequence(name: str, value: Any) -> Sequence[Any]:

@@ -35,6 +35,8 @@ def has(i, label):
         (Filters(ranges={"tags": (None, "a")}), lambda i: i % 3 == 0),
         (Filters(ranges={"tags": (0, None)}), lambda i: False),
         (Filters(docs=["d3", "d29", "?"]), lambda i: i // 10 in (3, 29)),
+        (Filters(docs=[]), lambda i: False),
+        (Filters(docs=[f"d{i}" for i in range(20, 40_000)]), lambda i: i >= 200),
         (Filters(docs=["d3"], meta={"odd": False}), lambda i: i // 10 == 3 and i % 2 == 0),
     ],
 )
@@ -72,6 +74,8 @@ def test_odd_values(tmp_path, vectors):
         Filters(meta={"x": {"a": 1}}),
         Filters(ranges={"x": 3}),
         Filters(docs="d1"),
+        Filters(cats={"even": None}),
+        Filters(cats={"even": "x"}),
     ],
 )
 def test_conditions_of_another_form(index, vectors, filters):
