@@ -1,13 +1,18 @@
 """`ask`: answers to a question, out of one text or many."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ._config import GpuOption, use_device
 from ._run import friendly
 from ._texts import read_texts
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+    from ..pipeline.asking import Answer
 
 
 @friendly()
@@ -51,29 +56,44 @@ def command(
     nlp = spacy.load(pipeline)
     pipe = component_of(nlp, QaPipe, "trf_qa")
     if corpus is None:
-        texts = [(str(facts["id"]), text) for text, facts in read_texts(inputs or [])]
+        texts = [(facts["id"], 0, text) for text, facts in read_texts(inputs or [])]
     else:
         texts = _retrieved(nlp, corpus, question, retrieve)
     # Only the texts are read: the pipeline's own pass would be for nothing.
-    docs: list[Doc] = [nlp.make_doc(text) for _, text in texts]
-    answers = pipe.answer(docs, [question] * len(docs))
-    named = [(name, answer) for (name, _), answer in zip(texts, answers, strict=True)]
-    found = [pair for pair in named if pair[1].text]  # type: ignore[union-attr]
-    found.sort(key=lambda pair: -pair[1].score)  # type: ignore[union-attr]
+    docs: list[Doc] = [nlp.make_doc(text) for _, _, text in texts]
+    answers: list[Answer] = pipe.answer(docs, [question] * len(docs))
+    found = [
+        (name, _moved(answer, start))
+        for (name, start, _), answer in zip(texts, answers, strict=True)
+        if answer.text
+    ]
+    found.sort(key=lambda pair: -pair[1].score)
     if not found:
         typer.echo("None of the texts answers the question.")
     for name, answer in found[:top]:
         if json_lines:
-            typer.echo(json.dumps({"id": name, **answer._asdict()}, ensure_ascii=False))  # type: ignore[union-attr]
+            typer.echo(json.dumps({"id": name, **answer._asdict()}, ensure_ascii=False))
         else:
-            place = f"{name}:{answer.start_char}-{answer.end_char}"  # type: ignore[union-attr]
-            typer.echo(f"{answer.score:.3f}  {answer.text}  ({place})")  # type: ignore[union-attr]
+            place = f"{name}:{answer.start_char}-{answer.end_char}"
+            typer.echo(f"{answer.score:.3f}  {answer.text}  ({place})")
 
 
-def _retrieved(nlp, corpus: Path, question: str, k: int) -> list[tuple[str, str]]:  # type: ignore[no-untyped-def]
+def _retrieved(nlp: "Language", corpus: Path, question: str, k: int) -> list[tuple[str, int, str]]:
+    """The nearest texts of an index: their documents, their places in these, and they."""
+    from ..errors import Errors
     from ..indexing import open_index, similarity_of
 
     with open_index(nlp, corpus) as index:
+        if index.manifest.unit == "ent":
+            raise ValueError(Errors.E622.format(path=corpus))
         vectors = similarity_of(nlp).embed([question])
         hits = index.search(vectors, k=k, texts=[question])[0]
-    return [(hit.entry.id, hit.entry.text) for hit in hits]
+    return [
+        (one.doc_id, one.start_char, one.text) if one.doc_id else (one.id, 0, one.text)
+        for one in (hit.entry for hit in hits)
+    ]
+
+
+def _moved(answer: "Answer", start: int) -> "Answer":
+    """An answer in a part of a document as one in the document."""
+    return answer._replace(start_char=start + answer.start_char, end_char=start + answer.end_char)

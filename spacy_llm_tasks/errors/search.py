@@ -49,6 +49,22 @@ class SearchErrors:
     E617 = "Another process is changing the search index {path}. Try again when it is done."
     E618 = "There is nothing to measure: the search index or the list of queries is empty."
     E619 = "Nothing to search for. Pass vectors, or texts, or both."
+    E620 = (
+        "There is nothing to put into the search index {path}: the files hold no text, or "
+        "nothing in them is an entry of its unit {unit!r}. Check the files, or choose another unit."
+    )
+    E621 = (
+        "The search index {path} has the {what} {found!r}, which cannot become {wanted!r}. Leave "
+        "out --{what}, or make another index."
+    )
+    E622 = (
+        "The search index {path} holds entities, whose names answer no question. Ask an index of "
+        "documents or sentences."
+    )
+    E623 = (
+        "No document and no entry of the search index {path} has the id {id!r}. Nothing was "
+        "removed. `search query --json` shows ids."
+    )
 
 
 class SearchWarnings:

@@ -63,7 +63,10 @@ class TrainingErrors:
         "No main score is a number both in the metrics of {joint} and in those of {folder}. Run "
         "`evaluate ... --output FILE` on the same data for both."
     )
-    E525 = "{path}, line {line}: expected a JSON object with a 'text'."
+    E525 = (
+        "{path}, line {line}: expected a JSON object with a 'text', and a text or a whole number "
+        "as its 'id' if it has one, but found: {found}"
+    )
     E526 = "Name either files to ask, or an index with --corpus."
     E530 = (
         "{path} is {found}, which would be replaced. Expected nothing there, an empty folder, or "

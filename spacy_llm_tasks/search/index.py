@@ -109,6 +109,12 @@ class SearchIndex:
         with self._folder.reading():
             return self._folder.manifest()
 
+    @property
+    def uses_graph(self) -> bool:
+        """Whether searches without filters go by a graph: there is one, and entries enough."""
+        with self._folder.reading():
+            return self._folder.snapshot().uses_graph
+
     # ---------------------------------------------------------------------------- changes
 
     def update(self) -> AbstractContextManager[None]:

@@ -29,6 +29,11 @@ class Snapshot(NamedTuple):
     graph: Graph | None
     exact_below: int
 
+    @property
+    def uses_graph(self) -> bool:
+        """Whether a search without filters goes by the graph."""
+        return self._use_graph(len(self.vectors) if self.alive is None else len(self.alive))
+
     def nearest(
         self,
         queries: Floats2d,
