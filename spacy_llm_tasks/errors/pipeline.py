@@ -211,9 +211,23 @@ class PipelineErrors:
         "deferred_layers = {found} does not fit an encoder of {depth} layers: at least the last "
         "one must read question and text together."
     )
+    E460 = (
+        "The weights have the padding at id {expected}, where the tokenizer has the piece {name!r} "
+        "(its padding is at {found}): they do not belong together. Use the tokenizer that was "
+        "published with the weights."
+    )
 
 
 class PipelineWarnings:
+    W216 = (
+        "A question, or another first text of a pair, has {found} pieces; its first {most} are "
+        "read, to leave room for windows of its second text: '{text}...'. Shorten it."
+    )
+    W419 = (
+        "The training data has labels that '{name}' does not know and will not learn: {unknown} "
+        "(known: {known}). Initialize the component again with all labels, or take these out of "
+        "the data."
+    )
     W436 = (
         "'{name}' of the relation component names labels that the data does not have: {unknown}. "
         "Labels there are: {known}. Check the spelling."
@@ -221,4 +235,8 @@ class PipelineWarnings:
     W446 = (
         "Doc._.ask is already taken by another package and is left to it. Use "
         "`nlp.get_pipe(NAME).answer([doc], [question])` instead."
+    )
+    W460 = (
+        "The tokenizer may not be the one that the weights were trained with: {reason}. Use the "
+        "tokenizer that was published with the weights; if this is the one, all is well."
     )

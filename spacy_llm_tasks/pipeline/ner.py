@@ -118,16 +118,17 @@ class NerTask(Task):
     def targets(self, examples: Sequence[Example]) -> SpanTargets | None:
         lengths = np.fromiter((len(eg.predicted) for eg in examples), dtype=np.int64)
         annotated = np.concatenate([self._annotated(eg) for eg in examples])
-        if not annotated.any():
-            return None
         starts = np.cumsum(lengths) - lengths
         number = {label: i for i, label in enumerate(self.labels)}
-        cells = [
-            (start + first, last - first - 1, number[label])
-            for eg, start in zip(examples, starts.tolist(), strict=True)
-            for first, last, label in align_spans(eg, self._gold(eg))
-            if label in number
-        ]
+        cells: list[tuple[int, int, int]] = []
+        for eg, start in zip(examples, starts.tolist(), strict=True):
+            for opens, closes, name in align_spans(eg, self._gold(eg)):
+                if name in number:
+                    cells.append((start + opens, closes - opens - 1, number[name]))
+                else:  # an entity, though none that could be predicted: neither yes nor no
+                    annotated[start + opens : start + closes] = False
+        if not annotated.any():
+            return None
         first, offset, label = np.array(cells, dtype=np.int64).reshape(-1, 3).T
         return SpanTargets(lengths, first, offset, label, annotated)
 

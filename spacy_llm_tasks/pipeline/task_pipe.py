@@ -1,5 +1,6 @@
 """`TaskPipe`: the one spaCy component behind every task of the task API."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -18,7 +19,7 @@ from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
 from torch import Tensor
 
-from ..errors import Errors
+from ..errors import Errors, Warnings
 from ..layers.encode import Inputs, Pairs, apart, layout
 from ..layers.joint import Joint
 from ..layers.listener import require_read
@@ -51,6 +52,7 @@ class TaskPipe(TrainablePipe):
         self.task = task
         self.scorer = scorer
         self.cfg: dict[str, Any] = {"labels": [], "learned": {}}
+        self._unknown: set[str] = set()  # labels of which `update` has warned
         self._bind()
 
     def _bind(self) -> None:
@@ -170,6 +172,7 @@ class TaskPipe(TrainablePipe):
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
         validate_examples(examples, "TaskPipe.update")
+        self._warn_of_unknown(examples)
         targets = self.task.targets(examples) if examples else None
         if targets is None:
             return losses
@@ -182,6 +185,16 @@ class TaskPipe(TrainablePipe):
             self.finish_update(sgd)
         losses[self.name] += loss
         return losses
+
+    def _warn_of_unknown(self, examples: Sequence[Example]) -> None:
+        found = {label for eg in examples for label in self.task.labels_of(eg)}
+        unknown = found - {*self.labels, *self._unknown}
+        if unknown:
+            self._unknown |= unknown
+            message = Warnings.W419.format(
+                name=self.name, unknown=sorted(unknown), known=self.labels
+            )
+            warnings.warn(message, stacklevel=3)
 
     def get_loss(  # type: ignore[override]
         self, examples: Iterable[Example], scores: Tensor

@@ -1,10 +1,14 @@
 """`trf_ner`: what its decoding never gives."""
 
+import numpy as np
 import pytest
 import spacy
 import torch
+from spacy.tokens import Doc, Span
+from spacy.training import Example
 
-from spacy_llm_tasks.layers.tag_decoding import U
+from spacy_llm_tasks.layers.span_decoding import span_loss
+from spacy_llm_tasks.layers.tag_decoding import U, tag_loss
 from spacy_llm_tasks.pipeline.ner import NerTask
 
 
@@ -50,3 +54,23 @@ def test_tags_on_white_space_are_no_entity(doc):
 
 def test_no_docs():
     assert labelled().decode(torch.zeros(0, 3, 2), []) == []
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_labels_unknown_to_the_head_are_not_learned_as_no_entity(overlapping):
+    task = labelled(overlapping=overlapping)
+    gold = Doc(spacy.blank("en").vocab, words="Marta Quill sails to Pell".split())
+    ents = [Span(gold, 0, 2, label="PERSON"), Span(gold, 4, 5, label="PLACE")]
+    gold.set_ents(ents)
+    gold.spans[task.spans_key] = ents
+    targets = task.targets([Example(gold.copy(), gold)])
+    assert targets.annotated.tolist() == [False, False, True, True, True]
+    assert list(zip(targets.first, targets.offset, targets.label, strict=True)) == [(4, 0, 0)]
+    for loss, shape in ((span_loss, (5, 3, 2)), (tag_loss, (5, 9))):
+        logits = torch.zeros(shape, requires_grad=True)
+        loss(logits, targets).backward()
+        moved = logits.grad.reshape(5, -1).any(dim=1)
+        assert np.flatnonzero(moved).tolist() == [2, 3, 4]
+    gold.set_ents([Span(gold, 0, 5, label="PERSON")])
+    gold.spans[task.spans_key] = list(gold.ents)
+    assert task.targets([Example(gold.copy(), gold)]) is None

@@ -1,8 +1,11 @@
 """What `TaskPipe` refuses and warns of, the same for every task."""
 
 import copy
+import warnings
 
 import pytest
+from spacy.tokens import Doc, Span
+from spacy.training import Example
 
 from . import toys
 from .battery import ENCODERS, task_factories
@@ -27,3 +30,14 @@ def test_never_initialized(trained, factory):
     pipe.initialize(lambda: toys.examples(nlp), nlp=nlp)
     nlp.update(toys.examples(nlp))
     nlp("Pell")
+
+
+def test_labels_unknown_to_the_head(trained):
+    nlp = copy.deepcopy(trained)
+    gold = Doc(nlp.vocab, words=["Pell"])
+    gold.set_ents([Span(gold, 0, 1, label="MOON")])
+    with pytest.warns(UserWarning, match="W419.*'trf_ner'.*MOON"):
+        nlp.update([Example(gold.copy(), gold)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nlp.update([Example(gold.copy(), gold), *toys.examples(nlp)])
