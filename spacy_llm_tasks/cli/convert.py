@@ -1,16 +1,22 @@
 """`convert`: public formats to `.spacy` or JSONL, counting everything that was not usable."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import Errors
+from ..files import require_writable
 from ._run import friendly
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
 
     from ..corpora.report import Report
+
+# Formats that are read from folders too, and the files that these have.
+FOLDERS = {"brat": "*.ann", "markup": "*.txt"}
 
 
 @friendly()
@@ -154,20 +160,24 @@ def command(
     where they should be: everything that was repaired or left out is counted by kind, with the
     first places as file:line.
     """
+    from ..corpora.files import replacing
     from ..corpora.formats import Options, read_any
     from ..corpora.hold_out import split_docs
     from ..corpora.report import Report
     from ..corpora.summary import as_text, summarize
-    from ..errors import Errors
 
     outputs = [output, hold_out] if hold_out is not None else [output]
     for path in outputs:
         if path.suffix not in (".spacy", ".jsonl"):
             raise ValueError(Errors.E319.format(path=path, expected=".spacy or .jsonl"))
+    require_writable(*outputs)
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise ValueError(Errors.E533.format(path=output))
     if every < 2 or limit < 0:
         found = f"--every {every} --limit {limit}"
         expected = "--every 2 or more, --limit 0 or more"
         raise ValueError(Errors.E313.format(name="the count", expected=expected, found=found))
+    _check_folder(input, format)
     report = Report(input)
     options = Options(
         format=format,
@@ -203,21 +213,29 @@ def command(
         reasons = ", ".join(f"{n} x {reason}" for reason, n in report.unusable.most_common())
         raise ValueError(Errors.E318.format(path=input, reasons=reasons or "no documents"))
     parts = [docs] if hold_out is None else [*split_docs(docs, every)]
-    for path, part in zip(outputs, parts, strict=True):
-        _write(path, part, report, spans_key)
+    with ExitStack() as stack:  # all of them, or none
+        for path, part in zip(outputs, parts, strict=True):
+            _write(stack.enter_context(replacing(path)), path.suffix, part, report, spans_key)
     typer.echo(as_text(summarize(docs), report))
     for path, part in zip(outputs, parts, strict=True):
         typer.echo(f"Wrote {len(part):,} documents to {path}")
 
 
-def _write(path: Path, docs: "list[Doc]", report: "Report", spans_key: str) -> None:
-    from ..corpora.files import replacing, write_docs
+def _check_folder(path: Path, format: str) -> None:
+    """Refuse a folder, unless it is of a format that is read from one."""
+    if not path.is_dir() or format in FOLDERS:
+        return
+    if format != "auto" or not any(any(path.glob(names)) for names in FOLDERS.values()):
+        raise ValueError(Errors.E534.format(path=path))
+
+
+def _write(path: Path, suffix: str, docs: "list[Doc]", report: "Report", spans_key: str) -> None:
+    from ..corpora.files import write_docs
     from ..corpora.jsonl import jsonl_lines
 
-    if path.suffix == ".spacy":
+    if suffix == ".spacy":
         write_docs(path, docs)
         return
-    with replacing(path) as temporary:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            for line in jsonl_lines(docs, report, spans_key=spans_key):
-                file.write(line + "\n")
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for line in jsonl_lines(docs, report, spans_key=spans_key):
+            file.write(line + "\n")

@@ -74,6 +74,14 @@ class TrainingErrors:
     )
     E531 = "{path} cannot be written: {reason}. Name another file."
     E532 = "{path} is a file, but a folder is needed to write to. Name another --output."
+    E533 = (
+        "--hold-out names the output itself, {path}: one would replace the other. Name another "
+        "file for the documents that are held out."
+    )
+    E534 = (
+        "{path} is a folder. Folders are read of brat (.ann files beside their .txt files) and of "
+        "markup (.txt files) only: name a file, and convert several one by one."
+    )
 
 
 class TrainingWarnings:

@@ -210,6 +210,43 @@ def test_a_folder_of_brat(convert, tmp_path):
     assert any("a.ann:4: E1" in line for line in rows(result))
 
 
+@pytest.mark.parametrize("options", [(), ("--format", "columns")])
+def test_a_folder_of_other_files(convert, tmp_path, options):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.conll").write_text("Ana B-PER\n")
+    result, target = convert(None, *options, name="in")
+    assert result.exit_code == 1 and "E534" in result.output
+    assert not target.exists()
+
+
+def test_both_files_are_written_or_none(convert, tmp_path):
+    text = "".join(f'{{"text": "number {i}"}}\n' for i in range(10))
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder.spacy").mkdir()
+    for held, code in (
+        (tmp_path / "sub" / ".." / "out.spacy", "E533"),
+        (tmp_path / "file" / "dev.spacy", "E531"),
+        (tmp_path / "folder.spacy", "E531"),
+    ):
+        result, target = convert(text, "--hold-out", str(held), name="a.jsonl")
+        assert result.exit_code == 1 and code in result.output
+        assert not target.exists()
+
+
+def test_a_failure_in_the_second_file_leaves_no_first(convert, tmp_path, monkeypatch):
+    from spacy_llm_tasks.corpora import jsonl
+
+    def fail(docs, report, **options):
+        raise OSError("no more space")
+
+    monkeypatch.setattr(jsonl, "jsonl_lines", fail)
+    text = "".join(f'{{"text": "number {i}"}}\n' for i in range(10))
+    held = str(tmp_path / "dev.jsonl")
+    result, _ = convert(text, "--hold-out", held, name="a.jsonl")
+    assert result.exit_code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
 def test_chinese_characters_without_spaces(convert):
     result, target = convert(
         "\u4e2d B-LOC\n\u56fd E-LOC\n", "--lang", "en", "--spaces", "none", name="a.bmes"
