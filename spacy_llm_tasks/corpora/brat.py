@@ -12,8 +12,9 @@ of events are entities as the others.
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spacy.language import Language
@@ -23,7 +24,7 @@ from .. import annotations
 from ..annotations import Relation
 from ..errors import Errors
 from .exact import Mark, exact_doc, set_marks
-from .files import numbered_lines, read_text
+from .files import MARK, numbered_lines, read_text
 from .report import Report
 
 _ENTITY = re.compile(r"(\S+)[ \t]+(\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
@@ -95,14 +96,19 @@ def _reject(report: Report, file: Path, reason: str) -> None:
 
 def _read(path: Path, encoding: str) -> str:
     """A file's text; empty files are legal here, and mean that there is nothing to annotate."""
-    if path.is_file() and not path.read_bytes().strip():
+    if path.is_file() and not path.read_bytes().removeprefix(BOM_UTF8).strip():
         return ""
-    return read_text(path, encoding=encoding)
+    return read_text(path, encoding=encoding, keep_mark=True)
 
 
 def _make_doc(source: Path, file: Path, nlp: Language, report: Report, encoding: str) -> Doc | None:
     text = _read(source, encoding)
-    standoff = _parse(_read(file, encoding), text, report)
+    content = _read(file, encoding).removeprefix(MARK)
+    if text.startswith(MARK):
+        text = text.removeprefix(MARK)
+        standoff = _parse_behind_mark(content, text, report)
+    else:
+        standoff = _parse(content, text, report)
     doc = exact_doc(nlp, text, report, 1)
     if doc is None:
         return None
@@ -148,6 +154,20 @@ def _parse(content: str, text: str, report: Report) -> _Standoff:
             standoff.arcs.append(_Arc(number, label, first, second))
         else:
             report.reject("line that is no annotation", number, line)
+    return standoff
+
+
+def _parse_behind_mark(content: str, text: str, report: Report) -> _Standoff:
+    """As `_parse`, for a text that follows a byte order mark in its file. brat counts that mark as
+    a character, tools that take it off first do not: as more of the annotations say is done."""
+    counting, other = Report(report.path), Report(report.path)
+    standoff, uncounted = _parse(content, MARK + text, counting), _parse(content, text, other)
+    if sum(other.unusable.values()) < sum(counting.unusable.values()):
+        report.merge(other)
+        return uncounted
+    report.merge(counting)
+    for name, mark in standoff.marks.items():
+        standoff.marks[name] = replace(mark, start=max(mark.start - 1, 0), end=mark.end - 1)
     return standoff
 
 

@@ -12,12 +12,15 @@ from spacy.vocab import Vocab
 from ..errors import Errors
 from ..files import grant_usual_rights
 
+MARK = "\ufeff"  # byte order mark
 
-def read_text(path: Path, *, encoding: str = "utf-8") -> str:
+
+def read_text(path: Path, *, encoding: str = "utf-8", keep_mark: bool = False) -> str:
     """The text of a file, decoded strictly.
 
     path (Path): The file.
-    encoding (str): Its encoding. A byte order mark of UTF-8 is taken off.
+    encoding (str): Its encoding.
+    keep_mark (bool): Leave a byte order mark of UTF-8 in the text; else it is taken off.
     RETURNS (str): The text.
     RAISES (ValueError): If there is no such file, it is empty, or a byte does not decode; the
         message has the byte offset and the line.
@@ -42,10 +45,10 @@ def read_text(path: Path, *, encoding: str = "utf-8") -> str:
         raise ValueError(
             Errors.E313.format(name="--encoding", expected="a codec of Python", found=encoding)
         ) from None
-    text = text.removeprefix("\ufeff")
-    if not text.strip():
+    bare = text.removeprefix(MARK)
+    if not bare.strip():
         raise ValueError(Errors.E311.format(path=path, what="text"))
-    return text
+    return text if keep_mark else bare
 
 
 def numbered_lines(text: str) -> Iterator[tuple[int, str]]:

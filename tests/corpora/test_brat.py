@@ -73,6 +73,24 @@ def test_one_pair_by_either_name(folder, name):
     assert [doc.text for doc in docs] == [TEXT]
 
 
+@pytest.mark.parametrize("ann", [GOOD, "\ufeff" + GOOD])
+@pytest.mark.parametrize("counted", [0, 1])
+def test_a_byte_order_mark_counts_as_a_character_if_it_was_counted(folder, ann, counted):
+    for place in (49, 35, 31, 27, 18, 53, 9):
+        ann = ann.replace(f" {place}", f" {place + counted}")
+    ann = ann.replace(" 0 ", f" {counted} ")
+    docs, report = read(folder(a_txt="\ufeff" + TEXT, a_ann=ann))
+    assert docs[0].text == TEXT and not report.unusable and not report.repaired
+    assert [ent.text for ent in docs[0].ents] == ["Ines Vale", "fir trees", "Oban", "Moss"]
+
+
+def test_an_entity_may_begin_with_the_byte_order_mark(folder):
+    docs, report = read(folder(a_txt="\ufeffInes Vale", a_ann="T1\tPerson 0 5\n"))
+    assert [ent.text for ent in docs[0].ents] == ["Ines"] and not report.unusable
+    docs, _ = read(folder(a_txt="\ufeff", a_ann="\ufeff", b_txt="Moss", b_ann="\ufeff"))
+    assert [doc.text for doc in docs] == ["Moss"]
+
+
 def test_windows_line_ends_count_as_characters(folder):
     docs, report = read(folder(a_txt="fir\r\nMoss", a_ann="T1\tP 5 9\tMoss\r\n"))
     assert [ent.text for ent in docs[0].ents] == ["Moss"] and not report.unusable
