@@ -57,7 +57,7 @@ def command(
         DocBin(docs=nlp.pipe(texts), store_user_data=True).to_disk("found.spacy")
     """
     from ..errors import Errors
-    from ..files import write_text
+    from ..files import require_writable, write_text
     from ..render import page, relations
 
     if format == "auto":
@@ -68,6 +68,7 @@ def command(
     if limit < 0 or width < 240:
         found, expected = f"--limit {limit} --width {width}", "--limit 0 or more, --width 240 up"
         raise ValueError(Errors.E313.format(name="the size", expected=expected, found=found))
+    require_writable(output)
     docs = _read(input, lang=lang, limit=limit)
     if format == "svg":
         text = relations(docs, width=width, spans_key=spans_key) + "\n"

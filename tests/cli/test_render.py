@@ -78,6 +78,7 @@ def test_bad_input(spacy_file, tmp_path):
         ((tmp_path / "empty.jsonl",), "E311"),
         ((tmp_path / "none.spacy",), "E517"),
         ((tmp_path / "text.txt",), "E437"),
+        ((spacy_file, "--output", tmp_path), f"E531] {tmp_path} cannot be written"),
         ((spacy_file, "--format", "pdf"), "E313"),
         ((spacy_file, "--limit", "-1"), "E313"),
         ((spacy_file, "--width", "10"), "E313"),
