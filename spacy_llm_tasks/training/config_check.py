@@ -31,7 +31,18 @@ VARIABLE_SECTIONS = ("paths", "system", "vars", "variables")
 COMPONENT_KEYS = ("factory", "scorer")
 SOURCE_KEYS = ("source", "component", "replace_listeners")
 CORPORA = ("train", "dev", "test", "pretrain")
-AT_LEAST_ONE = ("eval_frequency", "accumulate_gradient")
+CHECKED_APART = ("initialize.components", "initialize.tokenizer", "training.score_weights")
+# Numbers that spaCy takes as they are, and the least of each. 0 steps or 0 patience are no limit, -1
+# epochs read the data as a stream.
+AT_LEAST = {
+    "nlp.batch_size": 1,
+    "training.accumulate_gradient": 1,
+    "training.batcher.size": 1,
+    "training.eval_frequency": 1,
+    "training.max_epochs": -1,
+    "training.max_steps": 0,
+    "training.patience": 0,
+}
 
 
 def read_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
@@ -91,8 +102,10 @@ def find_problems(config: Config) -> list[str]:
     check_variables(problems, config, VARIABLE_SECTIONS, DEFAULT_CONFIG)
     for name in ("nlp", "training", "pretraining", "initialize"):
         _check_schema_section(problems, whole, name)
+    _check_numbers(problems, whole)
     _check_components(problems, whole)
     _check_initialize(problems, whole)
+    _check_tokenizer(problems, whole)
     _check_corpora(problems, whole)
     _check_names(problems, whole)
     check_paths(problems, config, whole)
@@ -128,7 +141,7 @@ def _check_schema_section(problems: Problems, config: Config, name: str) -> None
             problems.unknown(f"[{name}]", key, fields)
             continue
         place = f"{name}.{key}"
-        if place in ("initialize.components", "training.score_weights"):
+        if place in CHECKED_APART:
             continue
         check_value(
             problems,
@@ -138,12 +151,18 @@ def _check_schema_section(problems: Problems, config: Config, name: str) -> None
             default=default[name].get(key),
         )
     if name == "training":
-        for key in AT_LEAST_ONE:
-            value = section.get(key, 1)
-            if isinstance(value, int) and value < 1:
-                problems.add(f"training.{key}", f"is {value}, expected at least 1.")
         for key, value in section.get("score_weights", {}).items():
             check_scalar(problems, f"training.score_weights.{key}", value, float)
+
+
+def _check_numbers(problems: Problems, config: Config) -> None:
+    for place, least in AT_LEAST.items():
+        value = dot_get(config, place)
+        if isinstance(value, int | float) and value < least:
+            problems.add(place, f"is {value}, expected at least {least}.")
+    dropout = dot_get(config, "training.dropout")
+    if isinstance(dropout, int | float) and not 0 <= dropout < 1:
+        problems.add("training.dropout", f"is {dropout}, expected 0 or more, and less than 1.")
 
 
 def _check_components(problems: Problems, config: Config) -> None:
@@ -188,6 +207,26 @@ def _check_initialize(problems: Problems, config: Config) -> None:
             check_arguments(
                 problems, place, block, owner.initialize, without=("self", "get_examples", "nlp")
             )
+
+
+def _check_tokenizer(problems: Problems, config: Config) -> None:
+    """Compare the settings of the tokenizer with what it takes: spaCy's own takes none."""
+    place = "initialize.tokenizer"
+    settings = dot_get(config, place)
+    if not settings:
+        return
+    language = _language(config)
+    block = dot_get(config, "nlp.tokenizer") or language.default_config["nlp"]["tokenizer"]
+    try:
+        tokenizer = registry.resolve({"tokenizer": block})["tokenizer"](language())
+    except Exception:  # spaCy says so when it makes the pipeline
+        return
+    if hasattr(tokenizer, "initialize"):
+        without = ("get_examples", "nlp")
+        check_arguments(problems, place, settings, tokenizer.initialize, without=without)
+    else:
+        for key in settings:
+            problems.unknown(place, key, (), what="argument")
 
 
 def _check_corpora(problems: Problems, config: Config) -> None:

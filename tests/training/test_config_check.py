@@ -77,11 +77,49 @@ def test_unknown_sections_are_reported(paths, before, after, expected):
         ("training.max_steps", "32", "training.max_steps"),
         ("components.ner.model.hidden_width", "32", "components.ner.model.hidden_width"),
         ("training.score_weights.ents_f", "1.0", "training.score_weights.ents_f"),
-        ("training.eval_frequency", 0, "at least 1"),
+        ("training.eval_frequency", 0, "training.eval_frequency: is 0, expected at least 1"),
+        ("training.max_steps", -5, "training.max_steps: is -5, expected at least 0"),
+        ("training.max_epochs", -2, "training.max_epochs: is -2, expected at least -1"),
+        ("training.patience", -1, "training.patience: is -1, expected at least 0"),
+        ("training.dropout", 2.0, "training.dropout: is 2.0"),
+        ("training.dropout", -0.1, "training.dropout: is -0.1"),
+        ("training.batcher.size", 0, "training.batcher.size: is 0, expected at least 1"),
+        ("nlp.batch_size", 0, "nlp.batch_size: is 0, expected at least 1"),
     ],
 )
 def test_wrong_values_are_reported(paths, key, value, expected):
     assert any(expected in line for line in problems(paths, {key: value}))
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("training.max_steps", 0),
+        ("training.max_epochs", -1),
+        ("training.patience", 0),
+        ("training.dropout", 0.0),
+        ("training.batcher.size", 1),
+    ],
+)
+def test_numbers_at_their_bounds_are_right(paths, key, value):
+    assert problems(paths, {key: value}) == []
+
+
+@pytest.mark.parametrize(
+    "lang, key, expected",
+    [
+        ("en", "foo", ["initialize.tokenizer: unknown argument 'foo'. Known: (none)."]),
+        ("zh", "pkuseg_modle", ["initialize.tokenizer: unknown argument 'pkuseg_modle'. Did you "]),
+        ("zh", "pkuseg_model", []),
+    ],
+)
+def test_settings_of_the_tokenizer_are_compared_with_it(paths, lang, key, expected):
+    text = CONFIG.replace(
+        "[training]\n", f'[initialize]\n\n[initialize.tokenizer]\n{key} = "x"\n\n[training]\n', 1
+    )
+    found = problems(paths, {"nlp.lang": lang}, text)
+    assert [line.strip()[: len(start)] for line, start in zip(found, expected)] == expected
+    assert len(found) == len(expected)
 
 
 def test_missing_files_come_with_the_variable_to_set(paths):
