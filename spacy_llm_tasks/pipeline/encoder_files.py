@@ -9,6 +9,9 @@ never looks complete.
 """
 
 import os
+import re
+import warnings
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from thinc.api import Model
 from torch import Tensor
 
-from ..errors import Errors
+from ..errors import Errors, Warnings
 from ..files import grant_usual_rights, write_json
 from ..layers.encoder import install, restore, shim_of
 from ..layers.onnx_encoder import GRAPH
@@ -37,6 +40,11 @@ CONFIG, TOKENIZER = "encoder.json", "tokenizer.json"
 CHECKSUM, BRANCHES, STORED = "weights_sha256", "branches", "stored"  # keys of encoder.json
 PARTS = ("linear", "embeddings")  # what may be reduced
 
+# Published tables are filled up to a multiple of 8, 64 or 128 rows.
+MOST_SPARE_ROWS = 127
+# How vocabularies write pieces that stand for no text, used or not: [PAD], <s>, [unused7].
+_NO_TEXT = re.compile(r"\[.+\]|<.+>")
+
 
 def fill(model: Model, weights: str | Path, tokenizer: str | Path | None = None) -> None:
     """Fill an encoder layer from a published checkpoint.
@@ -45,12 +53,34 @@ def fill(model: Model, weights: str | Path, tokenizer: str | Path | None = None)
     weights (str / Path): The folder, with its tokenizer.
     tokenizer (str / Path): Folder or `tokenizer.json` to use instead of the checkpoint's own.
     RAISES (OSError): if a file is missing.
-    RAISES (ValueError): if the files do not fit each other or what the config asks for.
+    RAISES (ValueError): if the files do not fit each other or what the config asks for. W460 warns
+        of a tokenizer that may be another model's.
     """
     checkpoint = load_encoder(weights)
     pieces = PieceTokenizer.from_folder(tokenizer or weights)
+    _compare(checkpoint.config, pieces)
     encoder = install(model, checkpoint.config, pieces)
     load_state(encoder.transformer, checkpoint.state)
+
+
+def _compare(config: TransformerConfig, pieces: PieceTokenizer) -> None:
+    """See whether a tokenizer is that of a checkpoint, as far as sizes and the padding tell. There
+    are published checkpoints whose config.json has the id of another special piece as padding, and
+    for BERT's family it often has ids of boundaries that mean nothing: those are not compared.
+
+    RAISES (ValueError): if the checkpoint's padding is text for the tokenizer.
+    """
+    found, expected = pieces.special.pad, config.pad_piece
+    if found != expected:
+        (name,) = pieces.spell([expected])
+        special = {*astuple(pieces.special), *pieces.others}
+        if name and expected not in special and not _NO_TEXT.fullmatch(name):
+            raise ValueError(Errors.E460.format(expected=expected, name=name, found=found))
+        reason = f"its padding has the id {found}, in config.json it is {expected}"
+        warnings.warn(Warnings.W460.format(reason=reason), stacklevel=3)
+    if config.n_pieces - pieces.n_pieces > MOST_SPARE_ROWS:
+        reason = f"it knows {pieces.n_pieces} pieces, the weights have rows for {config.n_pieces}"
+        warnings.warn(Warnings.W460.format(reason=reason), stacklevel=3)
 
 
 def save(path: Path, model: Model) -> None:
