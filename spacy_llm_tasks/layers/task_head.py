@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..errors import Errors
 from ..nn.packing import Packing
 from ..tokenization.sequences import Sequences
+from .checks import attributes
 from .encode import Inputs, encode
 from .shim import TorchShim
 from .views import ask_for
@@ -89,7 +90,9 @@ def task_model(
     reads_docs (bool): Whether the head reads the rows of the docs. One that lives on texts of its
         own alone says no, and the encoder need not read the docs for it in training.
     RETURNS (Model[List[Doc], Tensor]): The head.
+    RAISES (ValueError): if spaCy has no such attribute.
     """
+    attributes("features", features)
     if not reads_docs:
         ask_for(tok2vec, "none")
     model: Model[list[Doc], Tensor] = Model(

@@ -14,6 +14,7 @@ HEADS = {"trf_ner": "SpanHead", "trf_textcat": "TextCatHead"}
         ("trf_ner", {"head_width": 0}, "head_width"),
         ("trf_ner", {"hidden_width": -1}, "hidden_width"),
         ("trf_ner", {"dropout": 1.5}, "dropout"),
+        ("trf_ner", {"features": ["SHAPE", "SHAPEX"]}, r"features.*SUFFIX.*found \['SHAPEX'\]"),
         ("trf_textcat", {"hidden_width": -1}, "hidden_width"),
         ("trf_textcat", {"ngram_size": -2}, "ngram_size"),
     ],
