@@ -6,6 +6,7 @@ weights that read the docs, in a pass of its own. The encoder is reached through
 component, and stepped once, with the gradients of this pass and of the shared one together.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,8 +17,9 @@ import torch
 from thinc.api import Model
 from torch import Tensor
 
-from ..errors import Errors
-from ..tokenization.sequences import Sequences, lay_out
+from ..errors import Errors, Warnings
+from ..tokenization.sequences import LEAST_ROOM, Sequences, lay_out
+from ..tokenization.tokenizer import PieceTokenizer
 from .doc_encoder import DocEncoder, View
 from .encoder import N_SPECIAL, shim_of, window_of
 from .encoder_shim import EncoderShim
@@ -49,7 +51,8 @@ def encode(tok2vec: Model, inputs: Inputs, *, is_train: bool = False) -> tuple[E
 
     tok2vec (Model): The head's upstream.
     inputs (Sequence): Texts, or pairs of texts: the first is repeated, the second is read in
-        overlapping windows where the pair is too long for the encoder. Or their `layout`, or pairs
+        overlapping windows where the pair is too long for the encoder. Of a first text that leaves
+        no room for the second, the beginning is read, with a warning. Or their `layout`, or pairs
         that are read `apart` first.
     is_train (bool): Whether gradients will come back. Call it in an `update`, after the encoder's
         own: an encoder that has not been updated in this step is frozen, and learns nothing here.
@@ -87,13 +90,13 @@ def apart(tok2vec: Model, pairs: Pairs, *, after: int, is_train: bool = False) -
     is_train (bool): In training they are only laid out. Otherwise the lower blocks read them now,
         and the encoder keeps its latest second texts for the next time.
     RETURNS (Joint): `encode` takes it, or parts of it, in the place of the pairs.
-    RAISES (ValueError): as `encode`; or if the encoder has no blocks above these, or a first text
-        takes more than one window.
+    RAISES (ValueError): as `encode`; or if the encoder has no blocks above these.
     """
     node, model = _way_in(tok2vec), _encoder_of(tok2vec)
     depth = shim_of(model).encoder.depth
     if not 0 < after < depth:
         raise ValueError(Errors.E459.format(found=after, depth=depth))
+    pairs = _with_room(model, pairs)
     firsts = {text: i for i, text in enumerate(dict.fromkeys(a for a, _ in pairs))}
     seconds = {text: len(firsts) + i for i, text in enumerate(dict.fromkeys(b for _, b in pairs))}
     numbers = [firsts[a] for a, _ in pairs], [seconds[b] for _, b in pairs]
@@ -227,8 +230,34 @@ def _lay_out(model: Model, inputs: Inputs) -> Any:
         return inputs
     tokenizer, window = shim_of(model).built_tokenizer, window_of(model)
     if not len(inputs) or not isinstance(inputs[0], str):
-        return lay_out(inputs, tokenizer, max_length=window + N_SPECIAL)
+        pairs = _with_room(model, cast(Pairs, inputs))
+        return lay_out(pairs, tokenizer, max_length=window + N_SPECIAL)
     # Texts are cut into the windows that docs are cut into, so that equal ones have equal states.
     repeated = window - min(model.attrs["stride"], window)
     overlap = (repeated + 0.5) / window  # half a piece more: the share is rounded down again
     return lay_out(inputs, tokenizer, max_length=window + N_SPECIAL, overlap=overlap)
+
+
+def _with_room(model: Model, pairs: Pairs) -> Pairs:
+    """Cut first texts that would leave no room for a window of their second text."""
+    tokenizer = shim_of(model).built_tokenizer
+    room = window_of(model) + N_SPECIAL - 2 - tokenizer.n_between  # for both texts
+    most = room - LEAST_ROOM
+    if most < 1 or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
+        return pairs  # `lay_out` says what is wrong
+    lengths = tokenizer.encode([first for first, _ in pairs]).lengths
+    fitting = list(pairs)
+    for i in np.flatnonzero(lengths > most).tolist():
+        first, second = pairs[i]
+        if lengths[i] + len(tokenizer.encode([second])) > room:
+            fitting[i] = _beginning(first, tokenizer, most), second
+            message = Warnings.W216.format(found=lengths[i], most=most, text=first[:80])
+            warnings.warn(message, stacklevel=2)
+    return fitting
+
+
+def _beginning(text: str, tokenizer: PieceTokenizer, most: int) -> str:
+    """As much of a text as so many pieces hold."""
+    while len(pieces := tokenizer.encode([text])) > most:
+        text = text[: min(int(pieces.ends[most - 1]), len(text) - 1)]
+    return text

@@ -5,7 +5,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import srsly
 from spacy import util
@@ -42,6 +42,10 @@ DEFAULT_ENCODER_MODEL = Config().from_str(
 # of large docs keeps a bounded number of states in memory.
 CHARACTERS_PER_GROUP = 250_000
 
+# The layers that each encoder was ever linked to and that still live, outside of the components:
+# copies and pickles have nothing to do with them.
+_once_linked: WeakKeyDictionary["EncoderComponent", WeakSet[Tok2VecListener]] = WeakKeyDictionary()
+
 
 @Language.factory(
     "trf_encoder", assigns=["doc.tensor"], default_config={"model": DEFAULT_ENCODER_MODEL}
@@ -71,13 +75,8 @@ class EncoderComponent(Tok2Vec):
 
     def __init__(self, vocab: Vocab, model: Model, name: str = "transformer") -> None:
         self._listener_map: dict[str, list[Tok2VecListener]] = {}
-        self._unlinked: WeakSet[Tok2VecListener] = WeakSet()  # of pipelines that were linked before
         super().__init__(vocab, model, name)
         self._pending: PendingUpdate | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What copies and pickles hold: not the layers of other pipelines."""
-        return {**self.__dict__, "_unlinked": WeakSet()}
 
     # Listening -----------------------------------------------------------------------------------
 
@@ -107,7 +106,7 @@ class EncoderComponent(Tok2Vec):
         # spaCy links anew, and to one pipeline alone, when a component is sourced by another. The
         # pipeline it comes from goes on predicting.
         for listeners in self._listener_map.values():
-            self._unlinked.update(listeners)
+            _once_linked.setdefault(self, WeakSet()).update(listeners)
         self._listener_map = linked
 
     def _name_branch(self, listener: Listener, name: str) -> None:
@@ -137,7 +136,7 @@ class EncoderComponent(Tok2Vec):
     @property
     def views(self) -> set[View]:
         """RETURNS (set[View]): What the linked listeners read, token rows always included."""
-        views = {_view_of(listener) for listener in (*self.listeners, *self._unlinked)}
+        views = {_view_of(listener) for listener in (*self.listeners, *_once_linked.get(self, ()))}
         return {TOKENS} | {view for view in views if view.kind != NONE}
 
     # Predicting ----------------------------------------------------------------------------------

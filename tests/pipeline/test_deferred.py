@@ -187,8 +187,10 @@ def test_nothing_left_to_read_together(tokenizer, deferred_layers):
 
 
 def test_question_of_several_windows(nlp):
-    with pytest.raises(ValueError, match="E218"):
-        nlp("Pell")._.ask("Who sails ? " * 20)
+    with pytest.warns(UserWarning, match="W216"):
+        answer = nlp("Pell")._.ask("Who sails ? " * 20)
+    with pytest.warns(UserWarning, match="W216"):
+        assert nlp("Pell")._.ask("Who sails ? " * 40) == answer
 
 
 def test_nothing_to_join():

@@ -172,13 +172,28 @@ def test_shape_of_the_result(trained):
         (["x"], WHO, {}, "E446"),
         ("x", [WHO], {}, "E446"),
         (["x"], [WHO], {"n_best": 0}, "E425.*n_best"),
-        ([LONG], ["Who sails ? " * 20], {}, "E216"),
     ],
 )
 def test_questions_that_cannot_be_asked(trained, docs, questions, options, error):
     docs = trained.make_doc(docs) if isinstance(docs, str) else map(trained.make_doc, docs)
     with pytest.raises(ValueError, match=error):
         trained.get_pipe("trf_qa").answer(docs, questions, **options)
+
+
+def test_of_a_question_without_end_the_beginning_is_read(trained):
+    """One such question must not end a training, or cost the answers to all others."""
+    pipe, docs = trained.get_pipe("trf_qa"), [trained.make_doc(text) for text in (LONG, LONG)]
+    with pytest.warns(UserWarning, match="W216.*'Who sails"):
+        endless, other = pipe.answer(docs, ["Who sails ? " * 20, WHO])
+    assert other == pipe.answer(docs, [WHO, WHO])[1]
+    assert endless.text in LONG
+    with pytest.warns(UserWarning, match="W216"):
+        assert pipe.answer(docs[:1], ["Who sails ? " * 40]) == [endless]
+    assert len(pipe.answer([trained.make_doc("Pell")], ["Who sails ? " * 2])) == 1  # fits
+    examples = toys.examples(trained)
+    set_questions(examples[0].reference, [("1", "Who sails ? " * 20, [])])
+    with pytest.warns(UserWarning, match="W216"):
+        assert trained.evaluate(examples)["qa_f1"] is not None
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t "])
