@@ -91,7 +91,11 @@ def evaluate(
     import spacy
     from spacy.util import load_config
 
+    from ..training.config_check import check_overrides
+
     nlp = spacy.load(pipeline, config=overrides or {})
+    if overrides:
+        check_overrides(nlp.path, overrides)
     source = nlp.config.interpolate() if config is None else load_config(config, interpolate=True)
     examples = read_examples(nlp, source.get("corpora", {}), split=split, data=data)
     typer.echo(f"Evaluating {', '.join(nlp.pipe_names)} on {len(examples)} documents")

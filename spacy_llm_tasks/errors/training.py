@@ -82,6 +82,7 @@ class TrainingErrors:
         "{path} is a folder. Folders are read of brat (.ann files beside their .txt files) and of "
         "markup (.txt files) only: name a file, and convert several one by one."
     )
+    E535 = "The settings do not fit the config of {path}:\n{lines}"
 
 
 class TrainingWarnings:

@@ -32,8 +32,8 @@ COMPONENT_KEYS = ("factory", "scorer")
 SOURCE_KEYS = ("source", "component", "replace_listeners")
 CORPORA = ("train", "dev", "test", "pretrain")
 CHECKED_APART = ("initialize.components", "initialize.tokenizer", "training.score_weights")
-# Numbers that spaCy takes as they are, and the least of each. 0 steps or 0 patience are no limit, -1
-# epochs read the data as a stream.
+# Numbers that spaCy takes as they are, and the least of each. 0 steps or 0 patience are no limit,
+# -1 epochs read the data as a stream.
 AT_LEAST = {
     "nlp.batch_size": 1,
     "training.accumulate_gradient": 1,
@@ -72,6 +72,22 @@ def read_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
             Errors.E512.format(path=path, count=len(problems), lines="\n".join(problems))
         )
     return config
+
+
+def check_overrides(path: Path, overrides: dict[str, Any]) -> None:
+    """Refuse settings that the config of a saved pipeline has no place for.
+
+    path (Path): The pipeline's folder. What else may be wrong with its config is not reported: the
+        data that it was trained on need not be there any more.
+    overrides (dict): Values by dotted key.
+    RAISES (ValueError): Naming each mistake that the settings bring in.
+    """
+    file = path / "config.cfg"
+    before = find_problems(load_config(file, interpolate=False))
+    after = find_problems(load_config(file, overrides=overrides, interpolate=False))
+    brought = [line for line in after if line not in before]
+    if brought:
+        raise ValueError(Errors.E535.format(path=path, lines="\n".join(brought)))
 
 
 def _take_tokenizer(config: Config) -> None:

@@ -81,11 +81,14 @@ def test_another_config_and_split(folder):
         (["--split", "devv"], "Did you mean 'dev'?"),
         (["none.spacy"], "none.spacy"),
         (["--paths.dev", "gone.spacy"], "gone.spacy"),
+        (["--paths.devv", "other.spacy"], "Did you mean 'dev'?"),
+        (["--nlp.batchsize", "8"], "Did you mean 'batch_size'?"),
         (["--spliit", "dev"], "--split"),
+        (["--output", "{folder}/model/config.cfg/scores.json"], "E531"),
     ],
 )
 def test_wrong_calls_are_explained(folder, arguments, expected):
-    result = invoke(folder / "model", *arguments)
+    result = invoke(folder / "model", *[word.format(folder=folder) for word in arguments])
     assert result.exit_code in (1, 2)
     assert expected in result.output
 

@@ -118,8 +118,8 @@ def test_settings_of_the_tokenizer_are_compared_with_it(paths, lang, key, expect
         "[training]\n", f'[initialize]\n\n[initialize.tokenizer]\n{key} = "x"\n\n[training]\n', 1
     )
     found = problems(paths, {"nlp.lang": lang}, text)
-    assert [line.strip()[: len(start)] for line, start in zip(found, expected)] == expected
     assert len(found) == len(expected)
+    assert all(start in line for line, start in zip(found, expected, strict=True)), found
 
 
 def test_missing_files_come_with_the_variable_to_set(paths):
