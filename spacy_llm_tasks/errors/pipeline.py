@@ -21,9 +21,10 @@ class PipelineErrors:
     )
     E406 = "Found window = {window} and stride = {stride}, expected 0 < stride <= window (pieces)."
     E407 = (
-        "A document reached this component before an encoder had read it. Put '{upstream}' (a "
-        "`trf_encoder`) before it in the pipeline, check that it is not disabled or excluded, and "
-        "that no `trf_drop_tensors` stands between the two."
+        "A document reached {reader} before an encoder had read it. Put {encoder} before it in the "
+        "pipeline, check that it is not disabled or excluded, and that no `trf_drop_tensors` "
+        "stands between the two. An encoder that is frozen in training must be named in "
+        "annotating_components."
     )
     E408 = (
         "This component needs the {view}, which only a `trf_encoder` in the same pipeline gives "
@@ -49,8 +50,9 @@ class PipelineErrors:
     )
     E414 = "{path} is damaged or not a safetensors file ({error}). Save or copy the pipeline again."
     E415 = (
-        "The width of the upstream '{upstream}' is not known yet. Initialize the encoder first "
-        "(put it before this component), or give the listener a `width`."
+        "'{name}' reads from {encoder}, but none whose width is known stands before it in the "
+        "pipeline. Correct the listener's `upstream` or the order, and initialize the encoder "
+        "first; for an encoder of another kind, give the listener a `width`."
     )
     E416 = (
         "This component reads the encoder's {kind} rows, which need `spacy_llm_tasks.Listener.v1` "
@@ -95,7 +97,7 @@ class PipelineErrors:
     E427 = (
         "The encoder has the precision int8, which cannot be trained. Train it with precision = "
         "fp32 (or bf16) and load the result with "
-        'spacy.load(path, config={{"components.NAME.model.precision": "int8"}}).'
+        'spacy.load(path, config={"components.NAME.model.precision": "int8"}).'
     )
     E428 = (
         "The weights in {path} are not those that were saved: their checksum differs. Copy the "

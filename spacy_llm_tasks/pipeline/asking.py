@@ -73,6 +73,10 @@ class QaPipe(TaskPipe):
         if isinstance(docs, Doc) or isinstance(questions, str):
             raise ValueError(Errors.E446)
         docs, asked = list(docs), list(questions)
+        if not all(isinstance(doc, Doc) for doc in docs):
+            raise ValueError(Errors.E446)
+        if not all(isinstance(few, Iterable) for few in asked):
+            raise ValueError(Errors.E435)
         if len(docs) != len(asked):
             raise ValueError(Errors.E434.format(n_docs=len(docs), n_questions=len(asked)))
         if n_best is not None:

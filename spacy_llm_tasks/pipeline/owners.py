@@ -15,15 +15,18 @@ from .task_pipe import TaskPipe
 Pipe = TypeVar("Pipe", bound=TaskPipe)
 
 # A component has its own vocabulary, and that of every pipeline that was given the component with
-# `nlp.add_pipe(..., source=...)`: spaCy shares the object and leaves its vocabulary as it was.
+# `nlp.add_pipe(..., source=...)`: spaCy shares the object and leaves its vocabulary as it was. A
+# vocabulary has no weak references and is large, so the latest few are kept.
 _vocabs: WeakKeyDictionary[TaskPipe, list[Vocab]] = WeakKeyDictionary()
+MOST_VOCABS = 16
 
 
 def announce(component: TaskPipe, vocab: Vocab) -> None:
-    """Let a component be found for the docs of a vocabulary, for as long as it lives."""
-    known = _vocabs.setdefault(component, [])
+    """Let a component be found for the docs of a vocabulary, until it has met many others."""
+    known = _vocabs.setdefault(component, [component.vocab])
     if not any(vocab is other for other in known):
         known.append(vocab)
+        del known[1:-MOST_VOCABS]
 
 
 def owner_of(doc: Doc, kind: type[TaskPipe], factory: str) -> TaskPipe:

@@ -20,6 +20,7 @@ from tokenizers import ByteLevelBPETokenizer
 from spacy_llm_tasks.annotations import set_questions
 from spacy_llm_tasks.layers.answer_decoding import Spans
 from spacy_llm_tasks.pipeline.asking import Answer, QaPipe, ask
+from spacy_llm_tasks.pipeline.owners import MOST_VOCABS, _vocabs
 from spacy_llm_tasks.pipeline.qa import FEWEST_TO_CALIBRATE, QaTask
 from spacy_llm_tasks.tokenization import PieceTokenizer
 
@@ -420,6 +421,15 @@ def test_several_to_ask(tokenizer):
         assert isinstance(nlp("Pell")._.ask(WHO), Answer)
     finally:
         gc.enable()
+
+
+def test_vocabularies_are_not_collected(trained):
+    """Docs may come with a vocabulary each, of which a process cannot keep thousands."""
+    nlp = copy.deepcopy(trained)
+    known = _vocabs[nlp.get_pipe("trf_qa")]
+    docs = [nlp(Doc(Vocab(), words=toys.TEXTS[0].split())) for _ in range(2 * MOST_VOCABS)]
+    assert len(known) == 1 + MOST_VOCABS and known[0] is nlp.vocab
+    assert docs[-1]._.ask(WHO) == nlp(toys.TEXTS[0])._.ask(WHO)
 
 
 def test_sourced_components_answer_for_both_pipelines(trained):
