@@ -27,3 +27,12 @@ def test_every_room_is_in_the_catalogue():
 
 def test_a_message_carries_its_code():
     assert Errors.E401.format(role="encoder").startswith("[E401] The encoder has no weights yet.")
+
+
+def test_braces_are_doubled_only_where_a_message_is_formatted():
+    """One without fields is used as it is."""
+    for path in sorted(CATALOGUE.glob("*.py")):
+        for code in re.findall(r"^    ([EW]\d{3}) = ", path.read_text("utf8"), re.MULTILINE):
+            message = getattr(Errors if code.startswith("E") else Warnings, code)
+            if not re.search(r"(?<!{){\w+", message):
+                assert "{{" not in message, code

@@ -103,17 +103,32 @@ def build_listener_v1(
     )
 
 
-def require_read(model: Model, docs: Sequence[Doc]) -> None:
+def require_read(model: Model, docs: Sequence[Doc], *, name: str | None = None) -> None:
     """Check that the shared encoder has read all docs, if the model listens to one at all.
 
     model (Model): The model of a head.
     docs (Sequence[Doc]): Docs to predict on.
+    name (str): The head's component, for the message; None for the one that the encoder knows.
     RAISES (ValueError): if a doc has tokens but no rows.
     """
     for node in model.walk():
         if isinstance(node, Tok2VecListener) and getattr(node, "view", TOKENS).kind != NONE:
             if any(len(doc) and doc.tensor.size == 0 for doc in docs):
-                raise ValueError(Errors.E407.format(upstream=node.upstream_name))
+                reader, encoder = name or _component_of(node), upstream_of(node)
+                reader = f"'{reader}'" if reader else "a component"
+                raise ValueError(Errors.E407.format(reader=reader, encoder=encoder))
+
+
+def _component_of(listener: Tok2VecListener) -> str | None:
+    encoder = getattr(listener, "encoder", None)
+    known = {} if encoder is None else encoder.listener_map
+    return next((name for name, listeners in known.items() if listener in listeners), None)
+
+
+def upstream_of(tok2vec: Model) -> str:
+    """RETURNS (str): What a layer reads from, for messages."""
+    name = getattr(tok2vec, "upstream_name", tok2vec.name)
+    return "a `trf_encoder`" if name == "*" else f"'{name}' (a `trf_encoder`)"
 
 
 def forward(

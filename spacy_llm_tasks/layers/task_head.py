@@ -21,6 +21,7 @@ from ..nn.packing import Packing
 from ..tokenization.sequences import Sequences
 from .checks import attributes
 from .encode import Inputs, encode
+from .listener import upstream_of
 from .shim import TorchShim
 from .views import ask_for
 
@@ -106,19 +107,20 @@ def task_model(
     return model
 
 
-def build_head(model: Model, docs: list[Doc], *, n_labels: int) -> nn.Module:
+def build_head(model: Model, docs: list[Doc], *, n_labels: int, name: str) -> nn.Module:
     """Initialise the upstream, if it is the head's own, and build the head's module for its width.
 
     model (Model): What `task_model` made.
     docs (List[Doc]): A sample of docs.
     n_labels (int): The number of labels.
+    name (str): The head's component, for messages.
     RETURNS (nn.Module): The module, randomly initialised.
     RAISES (ValueError): if the upstream's width is not known.
     """
     tok2vec = model.get_ref("tok2vec")
     tok2vec.initialize(X=docs)
     if not tok2vec.has_dim("nO"):
-        raise ValueError(Errors.E415.format(upstream=tok2vec.name))
+        raise ValueError(Errors.E415.format(name=name, encoder=upstream_of(tok2vec)))
     return shim_of(model).materialize(width=tok2vec.get_dim("nO"), n_labels=n_labels)
 
 

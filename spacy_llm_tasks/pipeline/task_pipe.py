@@ -115,7 +115,7 @@ class TaskPipe(TrainablePipe):
             initialized.
         """
         docs = list(docs)
-        require_read(self.model, docs)
+        require_read(self.model, docs, name=self.name)
         predictions: list[Any] = []
         for group, logits in self._logits(docs):
             predictions.extend(self.task.decode(logits, group))
@@ -240,7 +240,7 @@ class TaskPipe(TrainablePipe):
         if self.task.needs_labels and not self.labels:
             raise ValueError(Errors.E420.format(name=self.name))
         self.task.prepare(get_examples())
-        build_head(self.model, sample, n_labels=len(self.labels))
+        build_head(self.model, sample, n_labels=len(self.labels), name=self.name)
         self._bind()
 
     # Scoring -------------------------------------------------------------------------------------

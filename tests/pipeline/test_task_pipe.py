@@ -32,6 +32,30 @@ def test_never_initialized(trained, factory):
     nlp("Pell")
 
 
+@pytest.mark.parametrize(
+    "upstream, encoder", [("*", "Put a `trf_encoder`"), ("transformer", "Put 'transformer'")]
+)
+def test_docs_that_no_encoder_has_read(tokenizer, upstream, encoder):
+    nlp = toys.empty_pipeline(tokenizer)
+    listener = {**toys.LISTENER, "upstream": upstream}
+    nlp.add_pipe("trf_ner", name="people", config={"model": {"tok2vec": listener}})
+    toys.initialize(nlp)
+    with pytest.raises(ValueError, match=f"E407.*reached 'people'.*{encoder}"):
+        nlp("Pell", disable=["transformer"])
+    with pytest.raises(ValueError, match=f"E407.*reached 'people'.*{encoder}"):
+        nlp.update(toys.examples(nlp), exclude=["transformer"])
+
+
+@pytest.mark.parametrize("upstream, encoder", [("nobody", "'nobody'"), ("*", "a `trf_encoder`")])
+def test_no_encoder_to_take_the_width_from(tokenizer, upstream, encoder):
+    nlp = toys.empty_pipeline(tokenizer)
+    listener = {**toys.LISTENER, "upstream": upstream}
+    first = upstream == "*" or None
+    nlp.add_pipe("trf_ner", name="people", first=first, config={"model": {"tok2vec": listener}})
+    with pytest.raises(ValueError, match=f"E415.*'people' reads from {encoder}"):
+        toys.initialize(nlp)
+
+
 def test_labels_unknown_to_the_head(trained):
     nlp = copy.deepcopy(trained)
     gold = Doc(nlp.vocab, words=["Pell"])
