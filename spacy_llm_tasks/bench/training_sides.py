@@ -76,7 +76,7 @@ class Job:
         """RETURNS (list[Doc]): The documents to train on, in the vocabulary of a pipeline: those of
         the set, or enough of the kind for all steps, so that none comes twice."""
         if self.set and self.data is not None:
-            return SETS[self.set].read(self.data, nlp)[0]
+            return SETS[self.set].read(self.data, nlp, seed=self.seed)[0]
         n_docs = self.updates * self.batch
         n_words = 2 * n_docs * KINDS[self.kind]  # more than needed: lengths vary
         made = texts.generate(self.kind, n_words=n_words, seed=self.seed)[:n_docs]

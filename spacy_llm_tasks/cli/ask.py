@@ -46,6 +46,7 @@ def command(
     import spacy
     from spacy.tokens import Doc
 
+    from ..corpora.exact import tokenize
     from ..errors import Errors
     from ..pipeline.asking import QaPipe
     from ..pipeline.owners import component_of
@@ -60,7 +61,7 @@ def command(
     else:
         texts = _retrieved(nlp, corpus, question, retrieve)
     # Only the texts are read: the pipeline's own pass would be for nothing.
-    docs: list[Doc] = [nlp.make_doc(text) for _, _, text in texts]
+    docs: list[Doc] = [tokenize(nlp, text) for _, _, text in texts]
     answers: list[Answer] = pipe.answer(docs, [question] * len(docs))
     found = [
         (name, _moved(answer, start))

@@ -78,6 +78,7 @@ def add(
     use_device(gpu_id)
     import spacy
 
+    from ..corpora.exact import tokenize
     from ..errors import Errors
     from ..indexing import add_docs
     from ..search import measure_recall
@@ -86,7 +87,8 @@ def add(
     with _open_or_make(nlp, index, unit=unit, precision=precision) as found:
         if found.manifest.unit == "sent" and not _has_sentences(nlp):
             nlp.add_pipe("sentencizer", first=True)
-        added = add_docs(nlp, nlp.pipe(read_texts(inputs), as_tuples=True), found)
+        docs = ((tokenize(nlp, text), facts) for text, facts in read_texts(inputs))
+        added = add_docs(nlp, nlp.pipe(docs, as_tuples=True), found)
         if not len(found):
             raise ValueError(Errors.E620.format(path=index, unit=found.manifest.unit))
         typer.echo(f"Wrote {added.entries:,} entries; the index {index} has {len(found):,}")

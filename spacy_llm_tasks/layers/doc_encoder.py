@@ -149,7 +149,13 @@ class DocEncoder(nn.Module):
         return self._in_parts(step, sequences.lengths, _tensor(sequences.ids), segments)[0]
 
     def read_on(
-        self, lower: Tensor, lengths: np.ndarray, *, after: int, branch: str = ""
+        self,
+        lower: Tensor,
+        lengths: np.ndarray,
+        *,
+        after: int,
+        branch: str = "",
+        until: int | None = None,
     ) -> Tensor:
         """Send rows that are half read through the other half.
 
@@ -158,9 +164,11 @@ class DocEncoder(nn.Module):
             lower blocks saw: from here on, these read each other.
         after (int): The block.
         branch (str): Whose last blocks to go through.
+        until (int): As for `read`.
         RETURNS (Tensor): (R, W) the encoder's output.
         """
-        step = partial(self._read_on, blocks=self.path(branch)[after:])
+        blocks = self.path(branch)[after:until]
+        step = partial(self._read_on, blocks=blocks, ends=until is None)
         return self._in_parts(step, lengths, lower)[0]
 
     def _encode(
@@ -189,11 +197,13 @@ class DocEncoder(nn.Module):
         if blocks is None:
             return (self.transformer(pieces, packing, segments=segments).last,)
         hidden = self.transformer.embeddings(pieces, packing, segments=segments)
+        return self._read_on(packing, hidden, blocks=blocks, ends=ends)
+
+    def _read_on(
+        self, packing: Packing, hidden: Tensor, *, blocks: list[Block], ends: bool = True
+    ) -> tuple[Tensor]:
         hidden = self.transformer.climb(hidden, packing, blocks)
         return (self.transformer.finish(hidden) if ends else hidden,)
-
-    def _read_on(self, packing: Packing, hidden: Tensor, *, blocks: list[Block]) -> tuple[Tensor]:
-        return (self.transformer.finish(self.transformer.climb(hidden, packing, blocks)),)
 
     def _in_parts(
         self, step: Callable[..., tuple[Tensor, ...]], lengths: np.ndarray, *rows: Tensor | None

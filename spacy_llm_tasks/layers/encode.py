@@ -20,7 +20,7 @@ from torch import Tensor
 from ..errors import Errors, Warnings
 from ..tokenization.sequences import LEAST_ROOM, Sequences, lay_out
 from ..tokenization.tokenizer import PieceTokenizer
-from .doc_encoder import DocEncoder, View
+from .doc_encoder import TOKENS, DocEncoder, View
 from .encoder import N_SPECIAL, shim_of, window_of
 from .encoder_shim import EncoderShim
 from .joint import Joint, join
@@ -63,10 +63,10 @@ def encode(tok2vec: Model, inputs: Inputs, *, is_train: bool = False) -> tuple[E
     if isinstance(node, Listener):
         encoded, backprop = node.encoder.encode(inputs, is_train=is_train, listener=node)
         return encoded, partial(_scaled, backprop, node.grad_factor)
-    branch = _branch_of(node)
+    view = View(*node.attrs["view"])
     if is_train:
-        return update_texts(node, inputs, branch=branch)
-    return predict_texts(node, inputs, branch=branch), ignore
+        return update_texts(node, inputs, view=view)
+    return predict_texts(node, inputs, view=view), ignore
 
 
 def layout(tok2vec: Model, inputs: Inputs) -> Sequences:
@@ -93,7 +93,8 @@ def apart(tok2vec: Model, pairs: Pairs, *, after: int, is_train: bool = False) -
     RAISES (ValueError): as `encode`; or if the encoder has no blocks above these.
     """
     node, model = _way_in(tok2vec), _encoder_of(tok2vec)
-    depth = shim_of(model).encoder.depth
+    view = node.view if isinstance(node, Listener) else View(*node.attrs["view"])
+    depth = shim_of(model).encoder.depth if view.layer == -1 else view.layer
     if not 0 < after < depth:
         raise ValueError(Errors.E459.format(found=after, depth=depth))
     pairs = _with_room(model, pairs)
@@ -104,10 +105,9 @@ def apart(tok2vec: Model, pairs: Pairs, *, after: int, is_train: bool = False) -
         sequences = _lay_out(model, [*firsts, *seconds])
         sequences = _as_seconds(sequences, from_item=len(firsts))
         return join(sequences, *numbers, after=after)
-    branch = node.view.branch if isinstance(node, Listener) else _branch_of(node)
     halves = [
-        *_lower_halves(model, list(firsts), after, branch, second=False),
-        *_lower_halves(model, list(seconds), after, branch, second=True),
+        *_lower_halves(model, list(firsts), after, view.branch, second=False),
+        *_lower_halves(model, list(seconds), after, view.branch, second=True),
     ]
     found = join(Sequences.chain([half.sequences for half in halves]), *numbers, after=after)
     return replace(found, lower=torch.cat([half.rows for half in halves]))
@@ -130,36 +130,32 @@ def _encoder_of(tok2vec: Model) -> Model:
     return node.encoder.model if isinstance(node, Listener) else node
 
 
-def _branch_of(model: Model) -> str:
-    return View(*model.attrs["view"]).branch
-
-
-def predict_texts(model: Model, inputs: Inputs, *, branch: str = "") -> Encoded:
+def predict_texts(model: Model, inputs: Inputs, *, view: View = TOKENS) -> Encoded:
     """Read texts or pairs without a graph.
 
     model (Model): The encoder layer.
     inputs (Sequence): Texts or pairs.
-    branch (str): Whose last blocks to go through.
+    view (View): Whose last blocks to go through, and to which layer.
     RETURNS (Encoded): The rows.
     """
     shim, laid_out = shim_of(model), _lay_out(model, inputs)
     shim.count_rows(_n_rows(laid_out))
     with shim.predicting():
-        return _read(shim.encoder, laid_out, branch)
+        return _read(shim.encoder, laid_out, view)
 
 
-def update_texts(model: Model, inputs: Inputs, *, branch: str = "") -> tuple[Encoded, Backprop]:
+def update_texts(model: Model, inputs: Inputs, *, view: View = TOKENS) -> tuple[Encoded, Backprop]:
     """Read texts or pairs in training mode.
 
     model (Model): The encoder layer.
     inputs (Sequence): Texts or pairs.
-    branch (str): Whose last blocks to go through.
+    view (View): Whose last blocks to go through, and to which layer.
     RETURNS (tuple): The rows, and a function that adds their gradient to the weights' gradients.
     """
     shim, laid_out = shim_of(model), _lay_out(model, inputs)
     shim.count_rows(_n_rows(laid_out))
     shim.training(model.attrs["dropout_rate"])
-    rows, sequences = _read(shim.encoder, laid_out, branch)
+    rows, sequences = _read(shim.encoder, laid_out, view)
 
     def backprop(d_rows: Tensor) -> None:
         torch.autograd.backward([rows], [d_rows.to(rows)])
@@ -179,15 +175,16 @@ def _n_rows(inputs: Sequences | Joint) -> int:
     return len(inputs.ids if isinstance(inputs, Sequences) else inputs.source)
 
 
-def _read(encoder: DocEncoder, inputs: Sequences | Joint, branch: str) -> Encoded:
+def _read(encoder: DocEncoder, inputs: Sequences | Joint, view: View) -> Encoded:
+    until, branch = None if view.layer == -1 else view.layer, view.branch
     if isinstance(inputs, Sequences):
-        return Encoded(encoder.read(inputs, branch=branch), inputs)
+        return Encoded(encoder.read(inputs, branch=branch, until=until), inputs)
     lower = inputs.lower
     if lower is None:
         lower = encoder.read(inputs.apart, branch=branch, until=inputs.after)
     lower = lower.index_select(0, index_on(inputs.source, lower))
     lengths = inputs.together.lengths
-    rows = encoder.read_on(lower, lengths, after=inputs.after, branch=branch)
+    rows = encoder.read_on(lower, lengths, after=inputs.after, branch=branch, until=until)
     return Encoded(rows, inputs.together)
 
 

@@ -182,11 +182,11 @@ class EncoderComponent(Tok2Vec):
         RETURNS (tuple): The rows of all positions, and a function that takes their gradient.
         """
         pending = self._pending
-        branch = "" if listener is None else listener.view.branch
+        view = TOKENS if listener is None else listener.view
         if not is_train or pending is None:
             self._step_if_due()
-            return predict_texts(self.model, inputs, branch=branch), ignore
-        encoded, backward = update_texts(self.model, inputs, branch=branch)
+            return predict_texts(self.model, inputs, view=view), ignore
+        encoded, backward = update_texts(self.model, inputs, view=view)
 
         def backprop(d_rows: Tensor) -> None:
             backward(d_rows)

@@ -25,7 +25,7 @@ def weights(tmp_path_factory):
 
 
 def read(name, folder):
-    return SETS[name].read(folder, spacy.blank("en"))
+    return SETS[name].read(folder, spacy.blank("en"), seed=0)
 
 
 def test_these_are_all():

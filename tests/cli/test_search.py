@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import spacy
 from pipeline import toys
 from typer.testing import CliRunner
 
@@ -294,6 +295,20 @@ def test_a_category_without_a_number(pipeline, texts, tmp_path):
     run("search", "add", pipeline, tmp_path / "ix", texts)
     found = refused("search", "query", pipeline, tmp_path / "ix", "bay", "--cat", "story=abc")
     assert "E612" in found and "'story'" in found and "'abc'" in found
+
+
+def test_texts_of_any_length(pipeline, texts, tmp_path, monkeypatch):
+    """spaCy's limit on characters is there for other parsers."""
+    load = spacy.load
+
+    def load_with_limit(*args, **kwargs):
+        nlp = load(*args, **kwargs)
+        nlp.max_length = 5
+        return nlp
+
+    monkeypatch.setattr(spacy, "load", load_with_limit)
+    assert "entries" in run("search", "add", pipeline, tmp_path / "index", texts)
+    run("ask", pipeline, "Who sails ?", texts)
 
 
 def test_documents_are_removed(pipeline, texts, tmp_path):

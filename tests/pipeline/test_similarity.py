@@ -59,6 +59,17 @@ def test_equal_texts_have_equal_vectors(tokenizer, pooling, stride):
             assert not vector.any() and not doc.has_vector
 
 
+@pytest.mark.parametrize("layer", [0, 1])
+def test_texts_are_read_to_the_layer_that_docs_are(tokenizer, layer):
+    head = {"tok2vec": {**toys.LISTENER, "layer": layer}}
+    nlp = build(tokenizer, head=head)
+    found = nlp.get_pipe("trf_similarity").embed([LONG, "Pell"])
+    other = build(tokenizer).get_pipe("trf_similarity").embed([LONG, "Pell"])
+    for doc, vector in zip(nlp.pipe([LONG, "Pell"]), found, strict=True):
+        np.testing.assert_allclose(doc._.embedding, vector, atol=1e-5)
+    assert not np.allclose(found, other, atol=1e-4)
+
+
 def test_the_mean_is_over_all_pieces(nlp):
     encoded, _ = encode(nlp.get_pipe("transformer").model, [toys.TEXTS[0]])
     mean = encoded.rows.mean(dim=0).numpy()
