@@ -83,6 +83,18 @@ class TrainingErrors:
         "markup (.txt files) only: name a file, and convert several one by one."
     )
     E535 = "The settings do not fit the config of {path}:\n{lines}"
+    E536 = (
+        "training.score_weights names '{name}', which no component scores. Did you mean '{near}'? "
+        "Correct the name, or take it out."
+    )
+    E537 = (
+        "Training was finished, but {path} is not there any more. Bring it back, or train without "
+        "--resume to start from the beginning."
+    )
+    E538 = (
+        "The pipeline has no encoder (`trf_encoder`) of the name '{name}'. Its encoders: {known}. "
+        "Name one with --component."
+    )
 
 
 class TrainingWarnings:
@@ -92,4 +104,8 @@ class TrainingWarnings:
     W504 = (
         "training.score_weights names {names}, which no component scores: the weight counts for "
         "nothing. Scores there are: {known}."
+    )
+    W505 = (
+        "training.score_weights names {names}, for which the dev data has no gold: the weight "
+        "counts for nothing. Annotate the dev data, or take the name out."
     )

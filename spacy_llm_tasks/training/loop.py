@@ -39,6 +39,7 @@ from .log_file import EarlierLog
 from .optimizer_state import optimizer_from_state, optimizer_to_state
 from .run import Run
 from .sameness import describe, require_same
+from .score_names import check_names, idle_weights, known_scores
 
 DIR_CHECKPOINTS = "checkpoints"
 META = "meta.json"
@@ -119,11 +120,13 @@ class Trainer:
         )
         self.T: dict[str, Any] = T
         self.optimizer = T["optimizer"]
+        self.dev_corpus = dev_corpus
         self.batches = Batches(nlp, train_corpus, T["batcher"], T["max_epochs"])
         self.evaluate = create_evaluation_callback(nlp, dev_corpus, T["score_weights"])
         self.before_to_disk = create_before_to_disk_callback(T["before_to_disk"])
         self.run = Run()
         self.started = timer()
+        self.known_scores: set[str] = set()
         self.sameness: dict[str, Any] = {}
         self.checkpoints: Checkpoints | None = None
         if self.output is not None and checkpoints:
@@ -136,14 +139,16 @@ class Trainer:
         """Find out where to start.
 
         RETURNS (Language | None): The trained pipeline if there is nothing left to do.
-        RAISES (ValueError): If the output folder cannot be written to, or files in it that no
-            training made would be replaced.
+        RAISES (ValueError): If the output folder cannot be written to, files in it that no training
+            made would be replaced, the dev data is empty, or a score to weigh is misspelt.
         """
         if self.output is not None:
             if self.output.is_file():
                 raise ValueError(Errors.E532.format(path=self.output))
             for name in (DIR_MODEL_BEST, DIR_MODEL_LAST):
                 require_replaceable(self.output / name, META)
+        self._try_dev_data()
+        if self.output is not None:
             self.output.mkdir(parents=True, exist_ok=True)
             clean_parts(self.output)
         if self.checkpoints is None:
@@ -155,7 +160,10 @@ class Trainer:
             elif checkpoint.is_finished:
                 require_same(checkpoint.numbers["sameness"], self.config)
                 self._say(f"Training was finished at step {checkpoint.numbers['step']}")
-                return load(checkpoint.path.parent.parent / DIR_MODEL_LAST)
+                last = self.checkpoints.folder.parent / DIR_MODEL_LAST
+                if not last.is_dir():
+                    raise ValueError(Errors.E537.format(path=last))
+                return load(last)
             else:
                 self._go_on_from(checkpoint)
         else:
@@ -164,6 +172,13 @@ class Trainer:
             self.checkpoints.clear()
         self.sameness = describe(self.config)
         return None
+
+    def _try_dev_data(self) -> None:
+        """Read and score one example: what is wrong would else show only after the first step."""
+        before = RandomState.now()
+        self.known_scores = known_scores(self.nlp, next(iter(self.dev_corpus(self.nlp)), None))
+        before.restore()
+        check_names(self.T["score_weights"], self.known_scores)
 
     def run_all(self, stderr: IO, on_step: Callable[[Run], object] | None) -> None:
         """Do all steps that are left, log them and save what comes of them."""
@@ -239,7 +254,8 @@ class Trainer:
             run.results.append((score, run.step))
             is_best = score == max(run.results)[0]
             if run.step == 0:
-                self._check_weights(other_scores)
+                for text in idle_weights(T["score_weights"], other_scores, self.known_scores):
+                    self._warn(text)
         run.words += sum(len(eg) for eg in batch)
         info = {
             "epoch": epoch,
@@ -307,12 +323,6 @@ class Trainer:
                 whole_folder(self.output / DIR_MODEL_LAST) as part,
             ):
                 self.before_to_disk(self.nlp).to_disk(part)
-
-    def _check_weights(self, scores: dict[str, Any]) -> None:
-        unknown = [n for n, w in self.T["score_weights"].items() if w and n not in scores]
-        if unknown:
-            known = ", ".join(sorted(k for k, v in scores.items() if isinstance(v, int | float)))
-            self._warn(Warnings.W504.format(names=", ".join(unknown), known=known))
 
     def _seconds(self) -> float:
         return self.run.seconds + timer() - self.started

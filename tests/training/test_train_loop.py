@@ -12,9 +12,10 @@ import time
 import pytest
 import spacy
 from spacy import registry
+from spacy.tokens import DocBin
 from spacy.training.augment import dont_augment
 from spacy.training.loop import train as train_by_spacy
-from toy_training import CONFIG, initialized, weights_of, write_corpora
+from toy_training import CONFIG, initialized, make_docs, weights_of, write_corpora
 
 from spacy_llm_tasks.interrupts import TrainingStopped
 from spacy_llm_tasks.training.loop import train
@@ -247,9 +248,47 @@ def test_files_of_others_are_not_replaced(paths, tmp_path):
         assert [path.name for path in (tmp_path / name).iterdir()] == [name]
 
 
-def test_an_empty_corpus_leaves_nothing_behind(paths, tmp_path):
-    from spacy.tokens import DocBin
+def test_dev_data_without_gold_is_told_from_an_unknown_score(paths, tmp_path):
+    bare = tmp_path / "bare.spacy"
+    DocBin(docs=make_docs(3, seed=9, annotated=False)).to_disk(bare)
+    config = CONFIG.replace("ents_f = 0.5", "ents_f = 0.5\nmine = 0.5")
+    log = io.StringIO()
+    overrides = {**paths, "paths.dev": str(bare), "training.max_steps": 1}
+    train(initialized(overrides, config), stdout=log)
+    warned = [line for line in log.getvalue().splitlines() if "[W50" in line]
+    assert "W505" in warned[0] and "ents_f" in warned[0] and "mine" not in warned[0]
+    assert "W504" in warned[1] and "mine" in warned[1] and "ents_f" not in warned[1]
 
+
+def test_a_misspelt_score_is_refused_before_anything_is_made(paths, tmp_path):
+    nlp = initialized(paths, CONFIG.replace("ents_f = 0.5", "ents_ff = 0.5"))
+    with pytest.raises(ValueError, match="E536.*'ents_f'"):
+        train(nlp, tmp_path / "out", stdout=io.StringIO())
+    assert not (tmp_path / "out").exists()
+
+
+def test_empty_dev_data_is_refused_before_anything_is_made(paths, tmp_path):
+    empty = tmp_path / "empty.spacy"
+    DocBin().to_disk(empty)
+    overrides = {**paths, "paths.dev": str(empty)}
+    config = re.sub(
+        r"(\[corpora.dev\]\n).*\n.*\n.*\n",
+        r'\1@readers = "spacy_llm_tasks.Corpus.v1"\npath = ${paths.dev}\n',
+        CONFIG,
+    )
+    with pytest.raises(ValueError, match="E333"):
+        train(initialized(overrides, config), tmp_path / "out", stdout=io.StringIO())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_finished_run_without_its_pipeline_says_what_to_do(paths, tmp_path):
+    run(train, CONFIG, {**paths, "training.max_steps": 1}, tmp_path)
+    shutil.rmtree(tmp_path / "model-last")
+    with pytest.raises(ValueError, match="E537.*model-last.*without --resume"):
+        run(train, CONFIG, {**paths, "training.max_steps": 1}, tmp_path, resume=True)
+
+
+def test_an_empty_corpus_leaves_nothing_behind(paths, tmp_path):
     nlp = initialized(paths)
     empty = tmp_path / "empty.spacy"
     DocBin().to_disk(empty)
@@ -276,9 +315,9 @@ def test_a_failing_step_leaves_the_last_good_pipeline(paths, tmp_path):
 
 def test_weights_for_unknown_scores_are_named(paths, tmp_path):
     log = io.StringIO()
-    overrides = {**paths, "training.score_weights.ents_ff": 1.0, "training.max_steps": 1}
+    overrides = {**paths, "training.score_weights.mine": 1.0, "training.max_steps": 1}
     train(initialized(overrides), None, stdout=log)
-    assert "ents_ff" in log.getvalue() and "W504" in log.getvalue()
+    assert "names mine," in log.getvalue() and "W504" in log.getvalue()
 
 
 def test_the_loggers_file_goes_on(paths, tmp_path):
