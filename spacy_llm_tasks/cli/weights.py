@@ -99,10 +99,16 @@ def export(
     """
     import spacy
 
+    from ..errors import Errors
+    from ..pipeline.encoder import EncoderComponent
     from ..pipeline.encoder_files import export_checkpoint
 
     nlp = spacy.load(pipeline)
-    export_checkpoint(nlp.get_pipe(component).model, output, family=family)  # type: ignore[attr-defined]
+    encoders = {name: part for name, part in nlp.components if isinstance(part, EncoderComponent)}
+    if component not in encoders:
+        known = ", ".join(encoders) or "none"
+        raise ValueError(Errors.E538.format(name=component, known=known))
+    export_checkpoint(encoders[component].model, output, family=family)
     typer.echo(f"Wrote {output}")
 
 

@@ -1,6 +1,7 @@
 """The `weights` commands."""
 
 import pytest
+from pipeline import toys
 from typer.testing import CliRunner
 
 from spacy_llm_tasks.cli import app
@@ -48,6 +49,21 @@ def test_list(tmp_path):
     assert result.exit_code == 0
     for part in ("minilm-l6", "Apache-2.0", "92 MB", "not in the cache"):
         assert part in result.stdout
+
+
+@pytest.mark.parametrize("name", ["foo", "trf_textcat"])
+def test_only_an_encoder_is_exported(tmp_path, name):
+    nlp = toys.empty_pipeline(toys.save_tokenizer(tmp_path / "tokenizer"))
+    nlp.add_pipe("trf_textcat")
+    toys.overfit(nlp, steps=1)
+    nlp.to_disk(tmp_path / "model")
+    arguments = ["weights", "export", str(tmp_path / "model"), "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, [*arguments, "--component", name])
+    assert result.exit_code == 1 and "E538" in result.stderr
+    assert f"'{name}'. Its encoders: transformer." in result.stderr
+    assert not (tmp_path / "out").exists()
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert (tmp_path / "out" / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize("arguments", [["weights"], ["weights", "get"], ["weights", "list"]])
