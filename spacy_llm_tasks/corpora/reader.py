@@ -47,6 +47,7 @@ def make_corpus(
     gold_tokens (bool): Predict on the tokens of the references; false tokenizes their text anew.
     augmenter (Callable): As in spaCy's reader: (nlp, example) -> iterator of examples.
     RETURNS (Corpus): The reader.
+    RAISES (ValueError): If a number is below 0.
     """
     return Corpus(
         Path(path) if path else None,
@@ -72,6 +73,11 @@ class Corpus:
     gold_ents: bool = False
     gold_tokens: bool = True
     augmenter: Augmenter | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_length", "limit"):
+            if getattr(self, name) < 0:
+                raise ValueError(Errors.E334.format(name=name, found=getattr(self, name)))
 
     def __call__(self, nlp: Language) -> Iterator[Example]:
         """Read the examples.

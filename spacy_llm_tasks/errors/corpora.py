@@ -65,6 +65,7 @@ class CorporaErrors:
         "convert` writes one."
     )
     E333 = "{path} holds no document that can be used{reasons}."
+    E334 = "`{name}` of a corpus reader is {found}, expected 0 (for no limit) or more."
     E340 = (
         "{path} is not of SQuAD's form ({reason}). Expected one JSON object whose 'data' is a list "
         "of articles with 'paragraphs'. Check --format."

@@ -149,3 +149,9 @@ def test_paths_that_lead_nowhere_name_the_setting(tmp_path):
     write_docs(tmp_path / "empty.spacy", [])
     with pytest.raises(ValueError, match="E333.*empty.spacy"):
         list(make_corpus(tmp_path / "empty.spacy")(NLP))
+
+
+@pytest.mark.parametrize("name", ["max_length", "limit"])
+def test_numbers_below_zero_are_refused(folder, name):
+    with pytest.raises(ValueError, match=f"E334.*{name}.*-3"):
+        make_corpus(folder, **{name: -3})
