@@ -77,10 +77,12 @@ def prepack(weight: Tensor) -> Tensor | None:
 
     weight (Tensor): (out, in) float32 or bfloat16 on the CPU.
     RETURNS (Tensor | None): The weights in a form that only `packed_linear` understands; None where
-        oneDNN is not in use. Products of few rows take half the time with it, those of many are
-        some percent faster.
+        oneDNN is not in use, or has no such product for this processor. Products of few rows take
+        half the time with it, those of many are some percent faster.
     """
     if weight.device.type != "cpu" or is_traced() or not weight.numel() or current() != "onednn":
+        return None
+    if weight.dtype == torch.bfloat16 and not _has_bf16():
         return None
     reorder = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
     return None if reorder is None else reorder(weight.contiguous())
@@ -208,6 +210,12 @@ def _suits_onednn(x: Tensor, weight: Tensor) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and current() == "onednn"
     )
+
+
+def _has_bf16() -> bool:
+    """RETURNS (bool): Whether oneDNN multiplies bfloat16 here: not with AVX2 alone, for one."""
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return supported is not None and bool(supported())
 
 
 def _needs_gradient(*tensors: Tensor | None) -> bool:

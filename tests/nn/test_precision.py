@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from spacy_llm_tasks.nn import kernels
 from spacy_llm_tasks.nn.config import TransformerConfig
 from spacy_llm_tasks.nn.encoder import TransformerEncoder
 from spacy_llm_tasks.nn.linear import Linear, set_precision
@@ -75,6 +76,33 @@ def test_int8_of_older_kernels_by_hand():
     if torch.cpu._is_vnni_supported():
         torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
     assert (found - layer(x)).abs().max() < 0.05
+
+
+def test_bf16_without_instructions_for_it(layer, monkeypatch):
+    """PyTorch refuses to lay out bfloat16 weights for oneDNN on a processor with AVX2 alone."""
+    if not kernels.available():
+        pytest.skip("this torch has no oneDNN")
+
+    class OldProcessor:
+        _linear_pointwise = torch.ops.mkldnn._linear_pointwise
+
+        def _is_mkldnn_bf16_supported(self):
+            return False
+
+        def _reorder_linear_weight(self, weight):
+            raise RuntimeError("bf16 path needs the cpu support avx_ne_convert or avx512bw")
+
+    kernels.use("onednn")
+    monkeypatch.setattr(torch.ops, "mkldnn", OldProcessor())
+    x = torch.randn(70, 48)
+    try:
+        with torch.no_grad():
+            exact = F.linear(x, layer.weight, layer.bias)
+            layer.set_precision("bf16")
+            assert 0 < (layer(x) - exact).abs().max() < ERROR["bf16"] * exact.std()
+            assert layer.gelu(x, narrow=True).dtype == torch.bfloat16
+    finally:
+        kernels.use(None)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
