@@ -13,6 +13,9 @@ from ._units import size
 if TYPE_CHECKING:
     from ..training.precision_scores import PrecisionReport, Read
 
+# What there is besides float32.
+OTHERS = ("bf16", "int8")
+
 
 @friendly()
 def command(
@@ -57,7 +60,7 @@ def command(
     from ..files import write_json
     from ..training.precision_scores import Setting, compare
 
-    names = [name.strip() for name in precisions.split(",") if name.strip()]
+    names = _names(precisions)
     settings = [Setting(name) for name in names]
     settings += [Setting(name, name) for name in names if reduced]
     report = compare(pipeline, reader(split, data), settings)
@@ -68,6 +71,15 @@ def command(
         echo_report(report)
     if output is not None:
         write_json(output, found)
+
+
+def _names(precisions: str) -> list[str]:
+    """RETURNS (list[str]): What to compare. RAISES (typer.BadParameter): If it is anything else."""
+    names = [name.strip() for name in precisions.split(",") if name.strip()]
+    if not names or not set(names) <= {*OTHERS}:
+        problem = f"expected {' or '.join([*OTHERS, ','.join(OTHERS)])}, found '{precisions}'"
+        raise typer.BadParameter(problem, param_hint="--precisions")
+    return list(dict.fromkeys(names))
 
 
 def reader(split: str, data: Path | None) -> "Read":
@@ -88,11 +100,15 @@ def echo_report(report: "PrecisionReport") -> None:
     for metric in metrics:
         rows[0] += [metric, "points"]
     for row in report.rows:
-        line = [row.setting, size(row.encoder_bytes), f"{row.cpu_s:.1f}"]
+        measured = [size(row.encoder_bytes), f"{row.cpu_s:.1f}"]
+        line = [row.setting, *(["-", "-"] if row.unavailable else measured)]
         for metric in metrics:
             line += [_show(row.scores[metric], ".4f"), _show(row.change.get(metric), "+.2f")]
         rows.append(line)
     echo_table(rows, title=f"Scores on {report.n_docs} documents")
+    for row in report.rows:
+        if row.unavailable:
+            typer.echo(f"\n{row.setting} is not available: {row.unavailable}")
 
 
 def _show(value: float | None, form: str) -> str:

@@ -218,6 +218,10 @@ class PipelineErrors:
         "(its padding is at {found}): they do not belong together. Use the tokenizer that was "
         "published with the weights."
     )
+    E461 = (
+        "{path} has weights that were reduced to {found} already: the float32 ones are needed. "
+        "Give the pipeline that `quantize` was given."
+    )
 
 
 class PipelineWarnings:

@@ -23,7 +23,7 @@ class EncoderShim(TorchShim):
     precision (str): Precision of predictions, see `nn.precision`. It belongs to the run, not to
         the weights: it is not saved with them, and neither are the next three.
     training_precision (str): Precision of products in training: "fp32" or "bf16".
-    compiled (bool): Whether blocks go through `torch.compile`.
+    compiled (bool): Whether blocks go through `torch.compile`; not with weights in fewer bits.
     recompute_rows (int): In training, rows whose activations are kept at a time; None for all.
     stored (dict): The precisions in which the weights are kept, if they are reduced ("linear" and
         "embeddings", see `nn.reduced`); saved with them.
@@ -43,6 +43,8 @@ class EncoderShim(TorchShim):
         super().__init__(DocEncoder, role="encoder")
         self.architecture = architecture
         self.precision = check_precision(precision)
+        if compiled and precision == "int8":
+            raise ValueError(Errors.E450)
         self.training_precision = training_precision
         self.compiled = compiled
         self.recompute_rows = recompute_rows
@@ -147,8 +149,10 @@ class EncoderShim(TorchShim):
     def keep_in(self, stored: dict[str, str]) -> None:
         """Note the precisions of weights that are about to be loaded.
 
-        RAISES (ValueError): if predictions shall have another one.
+        RAISES (ValueError): if predictions shall have another one, or blocks shall be compiled.
         """
+        if stored and self.compiled:
+            raise ValueError(Errors.E450)
         kept = stored.get("linear", self.precision)
         if kept != self.precision:
             raise ValueError(Errors.E441.format(found=kept, wanted=self.precision))
@@ -162,8 +166,6 @@ class EncoderShim(TorchShim):
 
     def _take(self, module: nn.Module, sizes: dict[str, Any]) -> nn.Module:
         super()._take(module, sizes)
-        if self.compiled and (self.precision == "int8" or self.stored):
-            raise ValueError(Errors.E450)
         if self.compiled:
             self.encoder.compile_blocks()
         self.encoder.recompute_rows = self.recompute_rows

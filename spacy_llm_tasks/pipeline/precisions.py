@@ -35,6 +35,9 @@ def load_with(
     settings = list(_settings(nlp.config["components"], "components"))
     if not settings:
         raise ValueError(Errors.E444.format(path=pipeline, components=", ".join(nlp.pipe_names)))
+    for shim in encoders(nlp):
+        if shim.stored and shim.precision != precision:
+            raise ValueError(Errors.E461.format(path=pipeline, found=shim.precision))
     chosen = {name: precision for name, found in settings if found != precision}
     return spacy.load(pipeline, config={**given, **chosen}) if chosen else nlp
 

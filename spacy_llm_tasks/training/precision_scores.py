@@ -49,6 +49,8 @@ class Measured:
     cpu_s (float): CPU seconds for predicting on the data.
     scores (dict): The main scores of all components; None without gold.
     change (dict): In points, hundredths of the score: what was won over float32 (below 0: lost).
+    unavailable (str): Why this machine or this pipeline has no such setting, and there are no
+        scores; "" where it was measured.
     """
 
     setting: str
@@ -56,6 +58,7 @@ class Measured:
     cpu_s: float
     scores: dict[str, float | None]
     change: dict[str, float | None] = field(default_factory=dict)
+    unavailable: str = ""
 
     @property
     def lost(self) -> float:
@@ -87,20 +90,30 @@ def compare(
     pipeline (str / Path): Folder or name of a trained pipeline.
     read (Callable): Gives the examples for a pipeline that was loaded.
     settings (Iterable[Setting]): The others.
-    until (float): Stop at the first that loses at most so many points; None tries all.
+    until (float): Stop at the first that loses at most so many points; None tries all, and goes on
+        after those that are not available.
     RETURNS (PrecisionReport): The scores.
-    RAISES (ValueError): if the pipeline has no encoder, or reduced weights.
+    RAISES (ValueError): if a precision is unknown, the pipeline has no encoder, or reduced weights;
+        with `until` also if a setting is not available.
     """
-    rows: list[Measured] = []
-    n_docs = 0
-    for setting in [Setting(EXACT), *settings]:
-        nlp = setting.load(pipeline)
-        examples = read(nlp)
-        n_docs = len(examples)
-        rows.append(_measure(nlp, examples, setting, rows[0].scores if rows else {}))
-        if until is not None and len(rows) > 1 and rows[-1].lost <= until:
+    others = list(settings)
+    for setting in others:
+        check(setting.precision)
+    nlp = Setting(EXACT).load(pipeline)
+    examples = read(nlp)
+    rows = [_measure(nlp, examples, Setting(EXACT), {})]
+    for setting in others:
+        try:
+            nlp = setting.load(pipeline)
+            rows.append(_measure(nlp, read(nlp), setting, rows[0].scores))
+        except ValueError as error:
+            if until is not None or not str(error).startswith("[E"):
+                raise
+            missing: dict[str, float | None] = dict.fromkeys(rows[0].scores)
+            rows.append(Measured(setting.name, 0, 0.0, missing, unavailable=str(error)))
+        if until is not None and rows[-1].lost <= until:
             break
-    return PrecisionReport(n_docs, rows)
+    return PrecisionReport(len(examples), rows)
 
 
 def _measure(

@@ -9,6 +9,7 @@ from spacy.tokens import DocBin
 from typer.testing import CliRunner
 
 from spacy_llm_tasks.cli import app
+from spacy_llm_tasks.errors import Errors
 from spacy_llm_tasks.training import precision_scores
 from spacy_llm_tasks.training.precision_scores import Measured
 
@@ -82,8 +83,8 @@ def test_a_reduced_pipeline_is_refused(folder, tmp_path):
     for precision in ("int8", "bf16"):
         again = ("quantize", tmp_path / "small", tmp_path / "again", "--precision", precision)
         result = invoke(*again)
-        assert result.exit_code == 1 and "E44" in result.output
-    assert "E441" in invoke("precision", tmp_path / "small", folder / "dev.spacy").output
+        assert result.exit_code == 1 and "E461" in result.output
+    assert "E461" in invoke("precision", tmp_path / "small", folder / "dev.spacy").output
     assert not (tmp_path / "again").exists()
 
 
@@ -104,6 +105,36 @@ def test_precision_as_json(folder):
     rows = json.loads(result.stdout)["results"]
     assert [row["setting"] for row in rows] == ["fp32", "int8"]
     assert set(rows[1]["change"]) == {"cats_score"}
+
+
+@pytest.mark.parametrize("names", ["", ",", "fp32", "bf16,int4"])
+def test_precisions_that_do_not_exist(folder, names):
+    result = invoke("precision", folder / "model", folder / "dev.spacy", "--precisions", names)
+    assert result.exit_code == 2 and "--precisions" in result.output
+
+
+def test_a_precision_that_this_machine_lacks(folder, monkeypatch):
+    def refuse(self, examples, **options):
+        if self.config["components"]["transformer"]["model"].get("precision") == "bf16":
+            raise ValueError(Errors.E124.format(device="cpu"))
+        return evaluate(self, examples, **options)
+
+    evaluate = spacy.Language.evaluate
+    monkeypatch.setattr(spacy.Language, "evaluate", refuse)
+    options = ("--not-reduced",)
+    result = invoke("precision", folder / "model", folder / "dev.spacy", *options)
+    assert result.exit_code == 0, result.output
+    assert "bf16 is not available: [E124]" in result.output
+    assert "int8" in result.output and "int8 is not" not in result.output
+    rows = json.loads(
+        invoke("precision", folder / "model", folder / "dev.spacy", *options, "--json").stdout
+    )["results"]
+    assert [bool(row["unavailable"]) for row in rows] == [False, True, False]
+    assert rows[1]["scores"] == {"cats_score": None}
+    arguments = ("quantize", folder / "model", folder / "none", "--precision", "bf16")
+    result = invoke(*arguments, "--dev", folder / "dev.spacy")
+    assert result.exit_code == 1 and "E124" in result.output
+    assert not (folder / "none").exists()
 
 
 def test_precision_of_nothing(folder, tmp_path):

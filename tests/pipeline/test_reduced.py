@@ -205,8 +205,20 @@ def test_cannot_be_reduced_twice_or_from_float32(trained, small):
         reduce_weights(spacy.load(small[0]), embeddings="fp32")
     with pytest.raises(ValueError, match="E442.*fp32"):
         reduce_weights(spacy.load(trained), embeddings="fp32")
-    with pytest.raises(ValueError, match="E441"):
+    with pytest.raises(ValueError, match=f"E461.*{small[1]} already"):
         load_with(small[0], "fp32")
+
+
+def test_is_not_compiled(trained, small):
+    """That is said of the setting, not of the files."""
+    compiled = "components.transformer.model.compiled"
+    with pytest.raises(ValueError, match=r"^\[E450"):
+        spacy.load(small[0], config={compiled: True})
+    with pytest.raises(ValueError, match=r"^\[E450"):
+        spacy.load(trained, config={compiled: True, PRECISION: "int8"})
+    with pytest.raises(ValueError, match="E450"):
+        nlp = spacy.load(trained, config={compiled: True, PRECISION: "bf16"})
+        reduce_weights(nlp, embeddings="fp32")
 
 
 def test_has_no_published_layout(small, tmp_path):
