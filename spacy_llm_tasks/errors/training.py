@@ -68,7 +68,6 @@ class TrainingErrors:
         "as its 'id' if it has one, but found: {found}"
     )
     E526 = "Name either files to ask, or an index with --corpus."
-
     E530 = (
         "{path} is {found}, which would be replaced. Expected nothing there, an empty folder, or "
         "an earlier result (a folder with {marker}). Name another folder."
