@@ -1,6 +1,8 @@
 """Results do not depend on batch size, order, threads, packing or kernels: docs of random lengths
 through the packed path, against one window after the other by the slow and obvious encoder."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import spacy
@@ -9,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nn import reference
 
+from spacy_llm_tasks.export.agreement import TOLERANCE, difference
 from spacy_llm_tasks.layers.doc_encoder import TOKENS
 from spacy_llm_tasks.layers.encoder import (
     build_transformer_v1,
@@ -22,6 +25,7 @@ from spacy_llm_tasks.tokenization import PieceTokenizer
 
 WINDOW, STRIDE, LONGEST = 126, 90, 2000
 NLP = spacy.blank("en")
+CORPUS = Path(__file__).parents[2] / "assets" / "corpus"
 # Lengths around what windows, groups and passes are cut at, and any others.
 LENGTHS = st.one_of(
     st.sampled_from([0, 1, 14, 15, 30, WINDOW - 1, WINDOW, WINDOW + 1, WINDOW + STRIDE, LONGEST]),
@@ -99,3 +103,24 @@ def test_packed_rows_are_those_of_one_window_at_a_time(
     for doc, rows, text in zip(docs, found, texts, strict=True):
         assert len(doc) == len(rows)
         np.testing.assert_allclose(rows, slowly(model, text), atol=1e-5, rtol=0)
+
+
+def test_kernels_agree_on_text_through_many_layers(tokenizer):
+    """As far as exported graphs do: rounding adds up, and numbers above 1 have more of it."""
+    if not kernels.available():
+        pytest.skip("this torch has no oneDNN")
+    torch.manual_seed(0)
+    model = build_transformer_v1()
+    pieces = PieceTokenizer.from_folder(tokenizer)
+    sizes = {"width": 96, "depth": 6, "n_heads": 6, "init_std": 0.1}
+    install(model, TransformerConfig(n_pieces=pieces.n_pieces, **sizes), pieces)
+    texts = [path.read_text(encoding="utf-8")[:4000] for path in sorted(CORPUS.glob("*.txt"))]
+    docs = [NLP.make_doc(text) for text in [*texts, *texts[0].splitlines()]]
+    rows = {}
+    try:
+        for kernel in kernels.KERNELS:
+            kernels.use(kernel)
+            rows[kernel] = predict_views(model, docs, {TOKENS})
+    finally:
+        kernels.use(None)
+    assert difference(rows["onednn"], rows["plain"]) <= TOLERANCE
