@@ -15,13 +15,14 @@ from statistics import median
 from typing import Any
 
 import spacy
+from spacy.util import load_config
 
 from ..errors import Errors
 from ..nn.precision import check as check_precision
 from ..tokenization.tokenizer import PieceTokenizer
 from . import agreement, inference_agreement, texts
 from .device import name_of_device
-from .inference_sides import PIPELINES, Reader, Side, require_installed
+from .inference_sides import ENCODER, PIPELINES, Reader, Side, require_installed
 from .machine import circumstances
 from .peak import MatmulPeak
 from .plot import Plot
@@ -165,7 +166,8 @@ def check(names: Sequence[str], precisions: Sequence[str], kind: str) -> None:
 def sides_of(
     names: Sequence[str], precisions: Sequence[str], kind: str, like_peer: tuple[int, int]
 ) -> list[Side]:
-    """What is timed: ours in each precision, and on long texts with windows like the peer's first.
+    """What is timed: ours in each precision, and on long texts with windows like the peer's first,
+    then with those of the shipped config for entities.
 
     names (Sequence[str]): Names of sides.
     precisions (Sequence[str]): Of ours.
@@ -173,7 +175,7 @@ def sides_of(
     like_peer (tuple[int, int]): Windows in pieces.
     RETURNS (list[Side]): The sides.
     """
-    windows = [like_peer, None] if kind in WITH_LONG_TEXTS else [None]
+    windows = [like_peer, shipped_windows()] if kind in WITH_LONG_TEXTS else [None]
     ours = [Side("ours", precision, size) for size in windows for precision in precisions]
     return [side for name in names for side in (ours if name == "ours" else [Side(name)])]
 
@@ -265,6 +267,13 @@ def _spelled(side: Side) -> str:
     if side.name != "ours":
         return ""
     return "default" if side.windows is None else "{}/{}".format(*side.windows)
+
+
+def shipped_windows() -> tuple[int, int]:
+    """RETURNS (tuple[int, int]): Pieces in a window and from one to the next, in `ner.cfg`."""
+    config = load_config(Path(__file__).parents[1] / "configs" / "ner.cfg", interpolate=False)
+    model = config["components"][ENCODER]["model"]
+    return model["window"], model["stride"]
 
 
 def like_peer(tokenizer: PieceTokenizer, docs: Sequence[str]) -> tuple[int, int]:

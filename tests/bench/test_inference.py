@@ -50,12 +50,14 @@ def test_without_the_peer_there_is_no_ratio():
 
 
 def test_long_texts_are_read_with_windows_like_the_peers_and_with_ours():
-    sides = inference.sides_of(["ours", "peer"], ["fp32", "int8"], "long", (160, 120))
+    sides = inference.sides_of(["ours", "peer"], ["fp32", "int8"], "long", (150, 120))
+    ours = inference.shipped_windows()
+    assert 0 < ours[1] < ours[0] and ours != (150, 120)
     assert sides == [
-        Side("ours", "fp32", (160, 120)),
-        Side("ours", "int8", (160, 120)),
-        Side("ours", "fp32"),
-        Side("ours", "int8"),
+        Side("ours", "fp32", (150, 120)),
+        Side("ours", "int8", (150, 120)),
+        Side("ours", "fp32", ours),
+        Side("ours", "int8", ours),
         Side("peer"),
     ]
     assert inference.sides_of(["ours"], ["bf16"], "sentences", (1, 1)) == [Side("ours", "bf16")]
