@@ -69,6 +69,8 @@ def command(
     from ..pipeline.precisions import encoders, load_with
     from ..training.precision_scores import Setting, compare
 
+    if output.resolve() == pipeline.resolve():
+        raise ValueError(Errors.E539.format(path=pipeline))
     require_replaceable(output, "meta.json")
     settings = [Setting(precision.value, table) for table in _tables(precision, embeddings, dev)]
     setting = settings[0]

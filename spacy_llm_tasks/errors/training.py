@@ -95,6 +95,10 @@ class TrainingErrors:
         "The pipeline has no encoder (`trf_encoder`) of the name '{name}'. Its encoders: {known}. "
         "Name one with --component."
     )
+    E539 = (
+        "{path} holds the float32 weights, which quantizing into the same folder would lose. Name "
+        "another one."
+    )
 
 
 class TrainingWarnings:

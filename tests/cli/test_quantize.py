@@ -150,3 +150,10 @@ def test_files_of_others_are_not_replaced(folder, tmp_path):
     result = invoke("quantize", folder / "model", tmp_path)
     assert result.exit_code == 1 and "E530" in result.output
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_the_original_is_not_replaced(folder):
+    before = (folder / "model" / "config.cfg").stat().st_mtime_ns
+    result = invoke("quantize", folder / "model", folder / "model" / ".." / "model")
+    assert result.exit_code == 1 and "E539" in result.output
+    assert (folder / "model" / "config.cfg").stat().st_mtime_ns == before
