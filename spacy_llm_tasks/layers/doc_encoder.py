@@ -17,6 +17,7 @@ from ..nn.compiled import compile_blocks
 from ..nn.config import TransformerConfig
 from ..nn.encoder import TransformerEncoder, set_dropout
 from ..nn.packing import Packing
+from ..nn.transfer import send
 from ..tokenization.pieces import bounds_of
 from ..tokenization.sequences import Sequences
 from .doc_batch import DocBatch
@@ -25,6 +26,8 @@ from .segments import index_on, segment_mean
 # Positions per forward pass in prediction: large enough to fill the cores, small enough for the
 # activations of one feed-forward layer to stay near the cache.
 ROWS_PER_PASS = 2048
+# A GPU is full with that many; more would only take memory.
+GPU_ROWS_PER_PASS = 2**15
 
 
 class View(NamedTuple):
@@ -221,14 +224,14 @@ class DocEncoder(nn.Module):
         RETURNS (list[Tensor]): What the step gives, put together.
         """
         device = next(self.parameters()).device
-        limit = self.recompute_rows if self.training else ROWS_PER_PASS
+        limit = self.recompute_rows if self.training else _rows_per_pass(device)
         bounds = bounds_of(lengths)
         chunks = [(0, len(lengths))] if limit is None else _chunks(lengths, limit)
         parts = []
         for first, last in chunks:
             packing = Packing.from_lengths(lengths[first:last], device=device)
             rows_of = slice(int(bounds[first]), int(bounds[last]))
-            mine = [None if r is None else _to_device(r[rows_of], device) for r in rows]
+            mine = [None if r is None else send(r[rows_of], device) for r in rows]
             with self._products(device):
                 if self.training and len(chunks) > 1:
                     parts.append(checkpoint(step, packing, *mine, use_reentrant=False))
@@ -266,10 +269,8 @@ def _tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(array)
 
 
-def _to_device(rows: Tensor, device: torch.device) -> Tensor:
-    if rows.device.type == "cpu" and device.type == "cuda":
-        return rows.pin_memory().to(device, non_blocking=True)
-    return rows.to(device)
+def _rows_per_pass(device: torch.device) -> int:
+    return GPU_ROWS_PER_PASS if device.type == "cuda" else ROWS_PER_PASS
 
 
 def _chunks(lengths: np.ndarray, n_rows: int) -> list[tuple[int, int]]:
@@ -293,5 +294,6 @@ def _pool_tokens(batch: DocBatch, pieces: Tensor) -> Tensor:
     token = np.repeat(np.arange(len(counts)), extra)
     offset = np.arange(len(token)) - np.repeat(np.cumsum(extra) - extra, extra)
     others = pieces.index_select(0, index_on(batch.token_first[token] + 1 + offset, pieces))
-    scale = torch.from_numpy((counts > 0) / np.maximum(counts, 1)).to(pieces)
+    share = torch.from_numpy((counts > 0) / np.maximum(counts, 1)).to(pieces.dtype)
+    scale = send(share, pieces.device)
     return rows.index_add(0, index_on(token, pieces), others) * scale.unsqueeze(1)

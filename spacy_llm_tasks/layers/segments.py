@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..nn.transfer import send
+
 
 def segment_mean(rows: Tensor, segments: Tensor, n_segments: int) -> Tensor:
     """Mean of the rows of each segment.
@@ -64,4 +66,4 @@ def segment_softmax(values: Tensor, segments: Tensor, n_segments: int) -> Tensor
 
 def index_on(array: np.ndarray, like: Tensor) -> Tensor:
     """RETURNS (Tensor): An index array on the device of a tensor."""
-    return torch.from_numpy(np.ascontiguousarray(array)).to(like.device)
+    return send(torch.from_numpy(np.ascontiguousarray(array)), like.device)

@@ -4,6 +4,7 @@ Reading order, from a row of numbers to a model:
 
     config             every choice that shapes a model, checked once
     presets            the choices for models that are trained from scratch
+    transfer           the way of small tensors to a GPU
     packing            sequences end to end in one matrix, no padding rows
     kernels            the matrix product, by the fastest exact implementation on this machine
     precision          the same product in bfloat16 and 8-bit integers, for prediction

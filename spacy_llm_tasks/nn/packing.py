@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from ..errors import Errors
+from .transfer import send
 
 # Lengths that share a multiple of this may share a group, which is padded to that multiple: fewer,
 # larger attention calls for a little padding, and lengths that fill a CPU's vectors. Attention over
@@ -79,9 +80,9 @@ class Group:
             return self
         return replace(
             self,
-            cells=self.cells.to(device),
-            real=self.real.to(device),
-            mask=self.mask.to(device),
+            cells=send(self.cells, device),
+            real=send(self.real, device),
+            mask=send(self.mask, device),
         )
 
 
@@ -102,8 +103,8 @@ class Grouping:
         """RETURNS (Grouping): The same groups with their tensors on another device."""
         return Grouping(
             groups=tuple(group.to(device) for group in self.groups),
-            order=None if self.order is None else self.order.to(device),
-            inverse=None if self.inverse is None else self.inverse.to(device),
+            order=None if self.order is None else send(self.order, device),
+            inverse=None if self.inverse is None else send(self.inverse, device),
         )
 
 
@@ -227,10 +228,10 @@ class Packing:
         """RETURNS (Packing): The same packing with its tensors on another device."""
         return replace(
             self,
-            lengths=self.lengths.to(device),
-            starts=self.starts.to(device),
-            bounds=self.bounds.to(device),
-            positions=self.positions.to(device),
+            lengths=send(self.lengths, device),
+            starts=send(self.starts, device),
+            bounds=send(self.bounds, device),
+            positions=send(self.positions, device),
         )
 
 

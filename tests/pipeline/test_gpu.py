@@ -7,6 +7,7 @@ import torch
 from spacy.tokens import Doc
 from thinc.api import NumpyOps, get_current_ops, set_current_ops, to_numpy, torch2xp, xp2torch
 
+from spacy_llm_tasks.layers.doc_encoder import ROWS_PER_PASS
 from spacy_llm_tasks.training.optimizer import make_adamw
 
 from . import toys
@@ -207,6 +208,17 @@ def test_long_documents_are_read_in_windows(tokenizer, tmp_path):
     rows = to_numpy(nlp(text).tensor)
     set_current_ops(NumpyOps())
     np.testing.assert_allclose(rows, spacy.load(tmp_path)(text).tensor, atol=1e-3)
+
+
+def test_what_a_cpu_reads_in_parts_is_one_pass(tokenizer):
+    nlp = trained(tokenizer, steps=1)
+    doc, passes = nlp.make_doc(" ".join(TEXTS) * 200), []
+    hook = encoder_of(nlp).transformer.register_forward_hook(lambda *_: passes.append(1))
+    try:
+        nlp.get_pipe("transformer").predict([doc])
+    finally:
+        hook.remove()
+    assert len(doc) > ROWS_PER_PASS and passes == [1]
 
 
 def test_memory_of_the_device_is_flat(tokenizer):
