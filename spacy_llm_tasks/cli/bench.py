@@ -118,8 +118,8 @@ def inference(
     """Measure words per second of nlp.pipe, from text to entities, all sides turn about.
 
     The encoder has the given weights, the entity head random ones. Long texts are read with windows
-    like the peer's, 128 tokens every 96, and with those of ner.cfg. Where both sides read a token in the same
-    window, their rows are compared as well.
+    like the peer's, 128 tokens every 96, and with those of ner.cfg. Where both sides read a token
+    in the same window, their rows are compared as well.
     """
 
     from ..bench import inference as bench

@@ -69,7 +69,7 @@ def command(
     from ..pipeline.precisions import encoders, load_with
     from ..training.precision_scores import Setting, compare
 
-    if output.resolve() == pipeline.resolve():
+    if output.resolve() == Path(pipeline).resolve():
         raise ValueError(Errors.E539.format(path=pipeline))
     require_replaceable(output, "meta.json")
     settings = [Setting(precision.value, table) for table in _tables(precision, embeddings, dev)]
