@@ -184,7 +184,7 @@ def predict_views(model: Model, docs: Sequence[Doc], views: set[View]) -> Views:
         shim.count_rows(len(batch.ids))
         tensors = encoder(batch, views)
     return {
-        view: [rows.copy() for rows in _split(tensor, view, batch)]
+        view: [rows.copy() for rows in _split(model, tensor, view, batch)]
         for view, tensor in tensors.items()
     }
 
@@ -211,7 +211,7 @@ def update_views(
                 grads.append(_sum(answers, tensors[view]))
         torch.autograd.backward(roots, grads)
 
-    return {view: _split(t.detach(), view, batch) for view, t in tensors.items()}, backward
+    return {view: _split(model, t.detach(), view, batch) for view, t in tensors.items()}, backward
 
 
 def _prepare(model: Model, docs: Sequence[Doc]):
@@ -227,13 +227,14 @@ def window_of(model: Model) -> int:
     return min(model.attrs["window"], shim_of(model).encoder.config.max_length - N_SPECIAL)
 
 
-def _split(tensor: Tensor, view: View, batch: Any) -> list[Floats2d]:
-    """Cut the rows of a view into one array per doc."""
+def _split(model: Model, tensor: Tensor, view: View, batch: Any) -> list[Floats2d]:
+    """Cut the rows of a view into one array per doc, of the pipeline's kind: an exported encoder
+    reads on the CPU wherever the pipeline is."""
     if view.kind in ("cls", "mean"):
         lengths = np.ones(batch.n_docs, dtype=np.int64)
     else:
         lengths = batch.token_lengths if view.kind == "tokens" else batch.piece_lengths
-    rows = cast(Floats2d, torch2xp(tensor))
+    rows = cast(Floats2d, torch2xp(tensor, ops=model.ops))
     ends = np.cumsum(lengths).tolist()
     return [rows[end - n : end] for end, n in zip(ends, lengths.tolist(), strict=True)]
 

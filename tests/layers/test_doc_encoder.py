@@ -2,6 +2,7 @@
 
 import resource
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import spacy
 import torch
 from pipeline import toys
 from spacy.tokens import Doc
-from thinc.api import set_dropout_rate
+from thinc.api import CupyOps, set_dropout_rate
 
 from spacy_llm_tasks.layers.doc_batch import prepare
 from spacy_llm_tasks.layers.doc_encoder import View
@@ -353,6 +354,24 @@ def test_compiled_blocks_train_and_predict_alike(tokenizer, nlp):
 def test_rounded_weights_are_not_compiled(tokenizer):
     with pytest.raises(ValueError, match="E450"):
         compiled_layer(tokenizer, precision="int8")
+
+
+def test_rows_are_arrays_of_the_pipeline(tokenizer, nlp, monkeypatch):
+    """Also those of an encoder that reads on the CPU, in a pipeline on a GPU."""
+    model, docs = make_layer(tokenizer), docs_of(nlp)
+    expected = model.predict(docs)
+    brought = []
+
+    def asarray(tensor):
+        brought.append(tensor.shape)
+        return tensor.numpy()
+
+    monkeypatch.setattr("thinc.util.cupy", SimpleNamespace(asarray=asarray))
+    model.ops = CupyOps()
+    for found, rows in zip(model.predict(docs), expected, strict=True):
+        assert np.array_equal(found, rows)
+    update_views(model, docs, {TOKENS})
+    assert brought == [(sum(map(len, docs)), 16)] * 2
 
 
 def test_recompute_rows_must_be_positive():

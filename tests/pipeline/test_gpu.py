@@ -210,6 +210,16 @@ def test_long_documents_are_read_in_windows(tokenizer, tmp_path):
     np.testing.assert_allclose(rows, spacy.load(tmp_path)(text).tensor, atol=1e-3)
 
 
+def test_rows_that_the_cpu_reads_are_brought_to_the_device(tokenizer):
+    """As those of an exported encoder."""
+    nlp = trained(tokenizer, steps=1)
+    docs, encoder = [nlp.make_doc(text) for text in TEXTS], nlp.get_pipe("transformer")
+    encoder_of(nlp).cpu()
+    for rows in encoder.predict(docs).values():
+        assert {type(array) for array in rows} == {get_current_ops().xp.ndarray}
+    nlp(TEXTS[0])
+
+
 def test_what_a_cpu_reads_in_parts_is_one_pass(tokenizer):
     nlp = trained(tokenizer, steps=1)
     doc, passes = nlp.make_doc(" ".join(TEXTS) * 200), []
