@@ -183,8 +183,12 @@ class RelationTask(Task):
         ]
         docs = [eg.predicted for eg in examples]
         pairs = self._pairs(docs, entities)
-        gold = self._gold(pairs, entities, facts)
-        kept = sample(pairs, np.asarray(gold.any(axis=1)), max_negatives=self.max_negatives)
+        gold, unknown = self._gold(pairs, entities, facts)
+        related, twins = gold.any(axis=1), pairs.twins
+        kept = sample(pairs, np.asarray(related), max_negatives=self.max_negatives)
+        # A relation, though none that could be predicted: neither yes nor no.
+        unsaid = (unknown | unknown[twins]) & ~(related | related[twins])
+        kept = kept[~unsaid[kept]]
         return RelationTargets(pairs.take(kept), gold[kept])
 
     def _told(self, doc: Doc) -> set[Fact]:
@@ -222,19 +226,19 @@ class RelationTask(Task):
 
     def _gold(
         self, pairs: Candidates, entities: Sequence[list[Entity]], facts: Sequence[set[Fact]]
-    ) -> np.ndarray:
-        """(P, L) which labels are right."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(P, L) which labels are right; (P,) whether one is that this head does not know."""
         column = {label: i for i, label in enumerate(self.labels)}
         starts = np.searchsorted(pairs.doc, np.arange(len(entities))).tolist()
         rows = []
         for found, told, start in zip(entities, facts, starts, strict=True):
             place = {entity: start + k for k, entity in enumerate(found)}
-            rows += [(place[h], place[t], column[k]) for h, t, k in told if k in column]
+            rows += [(place[h], place[t], column.get(k, len(column))) for h, t, k in told]
         head, tail, label = np.array(rows, dtype=np.int64).reshape(-1, 3).T
         at = pairs.find(head, tail)
-        gold = np.zeros((len(pairs), len(self.labels)), dtype=bool)
-        gold[at[at >= 0], label[at >= 0]] = True
-        return gold
+        right = np.zeros((len(pairs), len(self.labels) + 1), dtype=bool)
+        right[at[at >= 0], label[at >= 0]] = True
+        return right[:, :-1], right[:, -1]
 
     def loss(self, logits: Tensor, targets: RelationTargets) -> Tensor:
         gold = torch.from_numpy(targets.gold).to(logits.device)

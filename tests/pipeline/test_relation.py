@@ -223,6 +223,21 @@ def test_one_plan_for_targets_and_head():
 # Directions --------------------------------------------------------------------------------------
 
 
+def test_relations_with_labels_that_the_head_does_not_know():
+    """Their pairs are not taught as unrelated."""
+    relations = [(IDA, BRASK, "FROM"), (OSLO, TARN, "NEW"), (BRASK, IDA, "NEW")]
+    example = make_example(WORDS, ENTS, relations)
+    task = make_task([example], max_negatives=None)
+    targets = task.targets([example])
+    pairs = {frozenset(pair) for pair in zip(targets.pairs.head, targets.pairs.tail, strict=True)}
+    flat = found_by(task, example)
+    assert frozenset((flat.index(OSLO), flat.index(TARN))) not in pairs
+    assert len(pairs) == len(flat) * (len(flat) - 1) / 2 - 1
+    assert rows(targets, [flat], task) == {(IDA, BRASK, "FROM")}
+    only = make_task([example], labels=["AT"], max_negatives=None)
+    assert len(only.targets([example]).pairs) == len(targets.pairs) - 2
+
+
 def test_symmetric_labels():
     for relations in (
         [(IDA, BRASK, "AT")],
