@@ -184,11 +184,11 @@ class RelationTask(Task):
         docs = [eg.predicted for eg in examples]
         pairs = self._pairs(docs, entities)
         gold, unknown = self._gold(pairs, entities, facts)
-        related, twins = gold.any(axis=1), pairs.twins
-        kept = sample(pairs, np.asarray(related), max_negatives=self.max_negatives)
+        related, twins = np.asarray(gold.any(axis=1)), pairs.twins
+        kept = sample(pairs, related, max_negatives=self.max_negatives)
         # A relation, though none that could be predicted: neither yes nor no.
         unsaid = (unknown | unknown[twins]) & ~(related | related[twins])
-        kept = kept[~unsaid[kept]]
+        kept = kept[np.asarray(~unsaid)[kept]]
         return RelationTargets(pairs.take(kept), gold[kept])
 
     def _told(self, doc: Doc) -> set[Fact]:
