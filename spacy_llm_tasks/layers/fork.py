@@ -4,9 +4,13 @@
 threads that were not copied and hangs for ever. Shrinking torch to one thread just before the fork
 prevents that; the parent gets its threads back afterwards, the children keep one each, which is
 also what makes several processes faster than one.
+
+A child must not compile either, where its parent did: PyTorch's compiler waits there for helpers of
+the parent. What is compiled already is used, and the rest runs without.
 """
 
 import os
+import sys
 
 import torch
 
@@ -19,7 +23,7 @@ def guard_forks() -> None:
     global _guarded
     if _guarded or not hasattr(os, "register_at_fork"):
         return
-    os.register_at_fork(before=_shrink, after_in_parent=_restore)
+    os.register_at_fork(before=_shrink, after_in_parent=_restore, after_in_child=_compile_no_more)
     _guarded = True
 
 
@@ -33,3 +37,8 @@ def _restore() -> None:
     threads = _threads_before_fork.pop()
     if threads > 1:
         torch.set_num_threads(threads)
+
+
+def _compile_no_more() -> None:
+    if "torch._inductor.compile_fx" in sys.modules and hasattr(torch.compiler, "set_stance"):
+        torch.compiler.set_stance("eager_on_recompile")

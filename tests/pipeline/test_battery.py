@@ -213,26 +213,48 @@ def test_annotations_in_a_docbin(case, trained):
         assert toys.snapshot(Doc(nlp.vocab).from_bytes(doc.to_bytes())) == expected
 
 
+def in_a_fresh_process(folder, **environment):
+    """Predictions on all pipelines of a folder, by one process and by several, warm and cold, with
+    a limit should it hang."""
+    tests = Path(__file__).parents[1]
+    output = folder.parent / "out.json"
+    subprocess.run(
+        [sys.executable, "-m", "pipeline.fresh", folder, output],
+        check=True,
+        timeout=240,
+        cwd=folder.parent,
+        env={**os.environ, "PYTHONPATH": str(tests), **environment},
+    )
+    return json.loads(output.read_text(encoding="utf-8"))
+
+
 def test_fresh_process_and_several_processes(trained, tmp_path):
-    """One process for all: loading, and forking warm and cold, with a limit should it hang."""
     expected = {}
     for case in cases():
         (tmp_path / "pipelines").mkdir(exist_ok=True)
         trained(case).to_disk(tmp_path / "pipelines" / case.id)
         expected[case.id] = json.loads(json.dumps(predictions(trained(case))))
-    tests = Path(__file__).parents[1]
-    subprocess.run(
-        [sys.executable, "-m", "pipeline.fresh", tmp_path / "pipelines", tmp_path / "out.json"],
-        check=True,
-        timeout=240,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tests)},
-    )
-    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    found = in_a_fresh_process(tmp_path / "pipelines")
     assert found.keys() == expected.keys()
     for name, results in found.items():
         for kind, snapshots in results.items():
             assert same(snapshots, expected[name]), (name, kind)
+
+
+@pytest.mark.slow  # compiles twice from nothing
+def test_several_processes_of_a_compiled_encoder(trained, tmp_path):
+    nlp = trained(cases()[0])
+    nlp.to_disk(tmp_path / "plain")
+    compiled = {"components.transformer.model.compiled": True}
+    (tmp_path / "pipelines").mkdir()
+    for name in ("first", "warm"):  # the first begins with a fork, the other is warm by then
+        spacy.load(tmp_path / "plain", config=compiled).to_disk(tmp_path / "pipelines" / name)
+    cache = str(tmp_path / "cache")
+    found = in_a_fresh_process(tmp_path / "pipelines", TORCHINDUCTOR_CACHE_DIR=cache)
+    expected = json.loads(json.dumps(predictions(nlp)))
+    for results in found.values():
+        for kind, snapshots in results.items():
+            assert same(snapshots, expected), kind
 
 
 # Gold --------------------------------------------------------------------------------------------
