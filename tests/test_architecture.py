@@ -43,7 +43,7 @@ BELOW = {
 # The rooms of pretraining, from low to high; what lies beside them is above them all.
 PRETRAINING = ["texts", "pieces", "objectives", "team", "optimisation"]
 EVERYWHERE = {"hints"}
-ROOT_MODULES = {"errors", "files", "interrupts", "packages", "randomness", "streams"}
+ROOT_MODULES = {"devices", "errors", "files", "interrupts", "packages", "randomness", "streams"}
 MAY_IMPORT_TRANSFORMERS = {"layers/trf_data.py"}
 NO_TASK = {
     "drop_tensors",

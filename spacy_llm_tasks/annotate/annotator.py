@@ -169,10 +169,9 @@ class Annotator:
         if torch is not None:
             torch.set_num_threads(settings.threads)
         if settings.gpu_id >= 0:
-            from thinc.api import require_gpu, set_gpu_allocator
+            from ..devices import use_gpu
 
-            require_gpu(settings.gpu_id)
-            set_gpu_allocator("pytorch")  # one store of memory, not two
+            use_gpu(settings.gpu_id)
         if settings.kernel is not None:
             from ..nn import kernels
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import spacy
 import torch
+
+from ..devices import use_gpu
 
 
 def use_device(threads: int, gpu_id: int = -1) -> None:
@@ -15,7 +16,7 @@ def use_device(threads: int, gpu_id: int = -1) -> None:
     """
     torch.set_num_threads(threads)
     if gpu_id >= 0:
-        spacy.require_gpu(gpu_id)
+        use_gpu(gpu_id)
 
 
 def wait_for_device(gpu_id: int) -> None:

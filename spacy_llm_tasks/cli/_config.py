@@ -52,21 +52,19 @@ def import_code(path: Path | None) -> None:
 
 
 def use_device(gpu_id: int) -> str:
-    """Choose the device. On a GPU, CuPy takes its memory from PyTorch's, as spaCy's own configs of
-    Transformers have it: of two stores, one runs out while the other has room.
+    """Choose the device.
 
     RETURNS (str): Its name.
     RAISES (typer.BadParameter): If it is not there.
     """
     if gpu_id < 0:
         return "CPU"
-    from thinc.api import require_gpu, set_gpu_allocator
+    from ..devices import use_gpu
 
     try:
-        require_gpu(gpu_id)
+        use_gpu(gpu_id)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--gpu-id") from error
-    set_gpu_allocator("pytorch")
     return f"GPU {gpu_id}"
 
 
