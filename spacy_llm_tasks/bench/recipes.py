@@ -32,7 +32,7 @@ ENCODER_SCALE = {
 # What of the weights is evaluated, as in the shipped configs.
 AVERAGES: dict[str, dict[str, float]] = {
     "ner": {"average_decay": 0.995},
-    "textcat": {"average_decay": 0.995},
+    "textcat": {"average_decay": 0.995, "start_share": 0.15},
     "similarity": {"average_decay": 0.998, "start_share": 0.3},
 }
 # Our heads in pipeline order, with what the task needs besides the defaults of their factories.

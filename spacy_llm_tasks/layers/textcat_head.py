@@ -116,7 +116,7 @@ class TextCatHead(nn.Module):
 
 def build_textcat_head_v1(
     tok2vec: Model[list[Doc], list[Floats2d]],
-    pooling: Pooling = "mean",
+    pooling: Pooling = "attention",
     hidden_width: int | None = None,
     ngram_size: int = 0,
     dropout: float = 0.1,
