@@ -7,9 +7,10 @@
     published           a checkpoint as it was published
 
 All are trained with the recipes of the accuracy benchmark (`recipes`): the same data, order,
-batches, updates, schedule and seeds. Each start has the learning rate that is best for it on each
-set, by the one rule of `plan`, since random weights want another one than good ones. Finished runs
-are result files (`records`), which are used again.
+batches, updates, schedule and seeds; random weights have no share in the end (`recipe_of`). Each
+start has the learning rate that is best for it on each set, by the one rule of `plan`, since random
+weights want another one than good ones. Finished runs are result files (`records`), which are used
+again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,15 +39,13 @@ def execute(job: Job, starts: Mapping[str, Start], announce: Announce) -> Iterat
     digests = {name: start.digest() for name, start in starts.items()}
 
     def get(item: BenchSet, key: RunKey) -> Record:
-        found = find(job, item, key, digests[key.side])
+        start = starts[key.side]
+        recipe = recipe_of(item, key, start)
+        decided = settings(item, key, recipe, digests[key.side])
+        found = find(job, key, decided)
         if found is not None:
             return found
-        rate, options = key.learn_rate, item.options
-        recipe = recipes.build(
-            "ours", item.task, learn_rate=rate, updates=item.updates, options=options
-        )
-        decided = settings(item, key, digests[key.side])
-        with starts[key.side].weights(key.seed) as weights:
+        with start.weights(key.seed) as weights:
             return plan.keep(
                 job, item, key, recipe, weights=weights, settings=decided, announce=announce
             )
@@ -62,18 +61,39 @@ def collect(job: Job, starts: Mapping[str, Start]) -> list[Record]:
     RETURNS (list[Record]): The results there are.
     """
     digests = {name: start.digest() for name, start in starts.items()}
-    return list(plan.walk(job, lambda item, key: find(job, item, key, digests[key.side])))
+
+    def get(item: BenchSet, key: RunKey) -> Record | None:
+        recipe = recipe_of(item, key, starts[key.side])
+        return find(job, key, settings(item, key, recipe, digests[key.side]))
+
+    return list(plan.walk(job, get))
 
 
-def settings(item: BenchSet, key: RunKey, digest: str) -> dict[str, object]:
+def recipe_of(item: BenchSet, key: RunKey, start: Start) -> recipes.Recipe:
+    """Look up how a start is trained on a set.
+
+    item (BenchSet): The set.
+    key (RunKey): The run.
+    start (Start): Its start.
+    RETURNS (Recipe): That of the accuracy benchmark. No share of random weights stays in those
+        that are scored: they know nothing that would be worth keeping.
+    """
+    recipe = recipes.build(
+        "ours", item.task, learn_rate=key.learn_rate, updates=item.updates, options=item.options
+    )
+    if start.is_random:
+        recipe.optimizer.pop("start_share", None)
+    return recipe
+
+
+def settings(item: BenchSet, key: RunKey, recipe: recipes.Recipe, digest: str) -> dict[str, object]:
     """RETURNS (dict[str, object]): What decides the result of a run besides the code and the seed,
     as in the accuracy benchmark."""
-    return plan.settings(item, replace(key, side="ours"), digest)
+    return {**plan.settings(item, replace(key, side="ours"), digest), **recipe.to_dict()}
 
 
-def find(job: Job, item: BenchSet, key: RunKey, digest: str) -> Record | None:
+def find(job: Job, key: RunKey, wanted: dict[str, object]) -> Record | None:
     """RETURNS (Record | None): A result that a job would reuse."""
-    wanted = settings(item, key, digest)
     return records.find(job.results, key, wanted, read=recipes.with_new_arguments)
 
 
