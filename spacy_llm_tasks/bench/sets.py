@@ -198,8 +198,7 @@ SETS: dict[str, BenchSet] = {
         _SEMEVAL,
         replace(_SEMEVAL, name="semeval-markers", options=_MARKERS),
         _CONLL04,
-        # One run, at the rate that was the best for the shared mode.
-        replace(_CONLL04, name="conll04-markers", options=_MARKERS, n_seeds=1, rates=(4e-4,)),
+        replace(_CONLL04, name="conll04-markers", options=_MARKERS, n_seeds=1),
         BenchSet(
             name="stsb",
             task="similarity",
