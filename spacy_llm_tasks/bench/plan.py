@@ -2,8 +2,10 @@
 
 The rate of a side on a set is chosen at the first seed: every rate of the grid is trained once, and
 as long as the highest rate tried is the best one, twice that rate is tried as well. The best dev
-score wins, the lower rate wins a tie. The other seeds use that rate. Both sides follow this rule,
-and so do the peers that a script trains: their results are looked up here, and made there.
+score wins, the lower rate wins a tie. The other seeds use that rate. Where each seed holds out a
+part of its own, a rate is tried at all of them and its mean counts, since one part is small. Both
+sides follow this rule, and so do the peers that a script trains: their results are looked up here,
+and made there.
 """
 
 import gc
@@ -11,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import mean
 
 import spacy
 from spacy.tokens import Doc
@@ -71,29 +74,37 @@ def tune(
     YIELDS (Record): The results in order; of one run if there is a single rate.
     """
     found: list[Record] = []
-    rates = job.grid(item)
+    rates, seeds = job.grid(item), item.tuned_on(job.seeds)
     for rate in rates:
-        record = get(RunKey(side, item.name, job.seeds[0], rate))
-        if record is not None:
-            found.append(record)
-            yield record
-    if len(found) < len(rates) or len(rates) == 1:
+        for seed in seeds:
+            record = get(RunKey(side, item.name, seed, rate))
+            if record is not None:
+                found.append(record)
+                yield record
+    if len(found) < len(rates) * len(seeds) or len(rates) == 1:
         return  # an open grid says nothing about where its best is
     while (best := choose_rate(found)) == max(record.key.learn_rate for record in found):
-        record = get(RunKey(side, item.name, job.seeds[0], 2 * best))
-        if record is None:
-            return
-        found.append(record)
-        yield record
+        for seed in seeds:
+            record = get(RunKey(side, item.name, seed, 2 * best))
+            if record is None:
+                return
+            found.append(record)
+            yield record
 
 
 def choose_rate(found: Iterable[Record]) -> float:
-    """Choose the rate with the best score; the lower rate wins a tie.
+    """Choose the rate with the best mean score; the lower rate wins a tie.
 
-    found (Iterable[Record]): Results of one side on one set at one seed, at least one.
+    found (Iterable[Record]): Results of one side on one set, at least one. Rates that have fewer
+        of them than another are not done yet, and do not count.
     RETURNS (float): The rate.
     """
-    return max(found, key=lambda record: (record.score, -record.key.learn_rate)).key.learn_rate
+    scores: dict[float, list[float]] = {}
+    for record in found:
+        scores.setdefault(record.key.learn_rate, []).append(record.score)
+    most = max(map(len, scores.values()))
+    done = {rate: mean(tried) for rate, tried in scores.items() if len(tried) == most}
+    return max(done, key=lambda rate: (done[rate], -rate))
 
 
 def walk(job: Job, get: Callable[[BenchSet, RunKey], Record | None]) -> Iterator[Record]:
@@ -113,8 +124,8 @@ def walk(job: Job, get: Callable[[BenchSet, RunKey], Record | None]) -> Iterator
                 tuned.append(record)
                 yield record
             if tuned:
-                rate = choose_rate(tuned)
-                for seed in job.seeds[1 : item.n_seeds]:
+                rate, known = choose_rate(tuned), item.tuned_on(job.seeds)
+                for seed in job.seeds[len(known) : item.n_seeds]:
                     found = get(item, RunKey(side, item.name, seed, rate))
                     if found is not None:
                         yield found

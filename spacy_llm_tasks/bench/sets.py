@@ -1,6 +1,6 @@
 """The sets of the accuracy benchmark: where they lie, how long a run is, what our side tries."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -77,6 +77,11 @@ class BenchSet:
     def part(self, seed: int) -> int:
         """RETURNS (int): The part of the training file that runs of a seed hold out."""
         return seed % self.hold_out if self.rotates else 0
+
+    def tuned_on(self, seeds: Sequence[int]) -> Sequence[int]:
+        """RETURNS (Sequence[int]): Those of a job's seeds at which rates are compared, from the
+        front: the first, or all of them where each holds out a part of its own."""
+        return seeds[: self.n_seeds if self.rotates else 1]
 
     def read(self, data: Path, nlp: Language, *, seed: int) -> tuple[list[Doc], list[Doc]]:
         """Read the set below a data folder.

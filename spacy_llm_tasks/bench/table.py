@@ -74,7 +74,7 @@ def cells(
 def chosen_rates(grid: Iterable[Record]) -> dict[str, dict[str, float]]:
     """Look up the learning rates that tuning has chosen.
 
-    grid (Iterable[Record]): All results at the first seed.
+    grid (Iterable[Record]): All results at the seeds that the sets are tuned on.
     RETURNS (dict[str, dict[str, float]]): The rate by side and set.
     """
     runs: dict[tuple[str, str], list[Record]] = {}
@@ -120,11 +120,11 @@ def render(
 
     found (Sequence[Record]): All results.
     sets (Sequence[BenchSet]): The sets to show, in order.
-    seeds (Sequence[int]): The seeds; the rates are chosen at the first.
+    seeds (Sequence[int]): The seeds, see `BenchSet.tuned_on`.
     rates (Sequence[float]): The grid of learning rates that was begun with.
     RETURNS (str): Markdown; a run that is not done yet shows as a dash.
     """
-    grid = [record for record in found if record.key.seed == seeds[0]]
+    grid = [run for run in found if run.key.seed in SETS[run.key.set].tuned_on(seeds)]
     chosen = chosen_rates(grid)
     head = ["set", "score on dev", "updates", "seeds", "ours", "peer", "difference", "CPU s a run"]
     rows = []
@@ -184,13 +184,16 @@ def _grid_markdown(grid: list[Record], chosen: dict[str, dict[str, float]]) -> s
     rates = sorted({record.key.learn_rate for record in grid})
     if len(rates) < 2:
         return ""
-    scores = {(r.key.side, r.key.set, r.key.learn_rate): r.score for r in grid}
+    scores: dict[tuple[str, str, float], list[float]] = {}
+    for r in grid:
+        scores.setdefault((r.key.side, r.key.set, r.key.learn_rate), []).append(r.score)
     rows = []
     for item in SETS.values():
         for side in sorted(chosen):
-            row = [scores.get((side, item.name, rate)) for rate in rates]
-            if any(score is not None for score in row):
-                shown = [f"{score:.4f}" if score is not None else "-" for score in row]
+            row = [scores.get((side, item.name, rate), []) for rate in rates]
+            if any(row):
+                most = max(map(len, row))  # a rate with fewer is not done yet
+                shown = [f"{mean(tried):.4f}" if len(tried) == most else "-" for tried in row]
                 rows.append([item.name, side, *shown, f"{chosen[side][item.name]:g}"])
     head = ["set", "side", *(f"{rate:g}" for rate in rates), "chosen"]
     return markdown(head, rows) if rows else ""
@@ -214,7 +217,8 @@ def _notes(sets: Sequence[BenchSet], seeds: Sequence[int], rates: Sequence[float
         f"{how} Scores are of the last weights, never of the best on dev. On one seed, a "
         "difference below one point is a tie; on several, one below its standard error."
         + "".join(
-            f" On {item.name}, each seed holds out another part of {item.hold_out}."
+            f" On {item.name}, each seed holds out another part of {item.hold_out}, and rates are "
+            "compared by their means over these."
             for item in sets
             if item.rotates
         )

@@ -40,6 +40,9 @@ def lines(found, **options):
 def test_best_dev_score_chooses_the_rate_and_the_lower_wins_a_tie():
     assert choose_rate(runs("peer", "trec", {2e-4: [0.9], 1e-4: [0.8]})) == 2e-4
     assert choose_rate(runs("peer", "trec", {2e-4: [0.9], 1e-4: [0.9]})) == 1e-4
+    assert choose_rate(runs("peer", "trec", {2e-4: [0.9, 0.7], 1e-4: [0.8, 0.9]})) == 1e-4
+    # what is not done yet does not count
+    assert choose_rate(runs("peer", "trec", {2e-4: [0.9], 1e-4: [0.8, 0.9]})) == 1e-4
 
 
 def test_each_side_is_shown_at_its_own_rate(found):
@@ -110,8 +113,8 @@ def test_an_untuned_table_says_so(found):
 
 
 def test_rates_beyond_the_grid_have_columns_of_their_own(found):
-    rows, _ = lines([*found, *runs("ours", "trec", {2e-4: [0.91], 4e-4: [0.94, 0.95]})])
-    assert rows["trec", "ours"][2:] == ["-", "0.9100", "0.9400", "0.0004"]
+    rows, _ = lines([*found, *runs("ours", "trec", {2e-4: [0.91, 0.92], 4e-4: [0.94, 0.95]})])
+    assert rows["trec", "ours"][2:] == ["-", "0.9150", "0.9450", "0.0004"]
     assert rows["trec", "peer"][2:] == ["0.9100", "0.9300", "-", "0.0002"]
     assert rows["trec", "accuracy"][4] == "0.9450 (0.940, 0.950)"
 
