@@ -95,16 +95,25 @@ def tune(
 def choose_rate(found: Iterable[Record]) -> float:
     """Choose the rate with the best mean score; the lower rate wins a tie.
 
-    found (Iterable[Record]): Results of one side on one set, at least one. Rates that have fewer
-        of them than another are not done yet, and do not count.
+    found (Iterable[Record]): Results of one side on one set, at least one.
     RETURNS (float): The rate.
     """
-    scores: dict[float, list[float]] = {}
+    scores = scores_by_rate(found)
+    return max(scores, key=lambda rate: (scores[rate], -rate))
+
+
+def scores_by_rate(found: Iterable[Record]) -> dict[float, float]:
+    """Average the scores of each rate.
+
+    found (Iterable[Record]): Results of one side on one set.
+    RETURNS (dict[float, float]): Mean score by rate. Rates that have fewer results than another
+        are not done yet, and are missing.
+    """
+    tried: dict[float, list[float]] = {}
     for record in found:
-        scores.setdefault(record.key.learn_rate, []).append(record.score)
-    most = max(map(len, scores.values()))
-    done = {rate: mean(tried) for rate, tried in scores.items() if len(tried) == most}
-    return max(done, key=lambda rate: (done[rate], -rate))
+        tried.setdefault(record.key.learn_rate, []).append(record.score)
+    most = max(map(len, tried.values()), default=0)
+    return {rate: mean(scores) for rate, scores in tried.items() if len(scores) == most}
 
 
 def walk(job: Job, get: Callable[[BenchSet, RunKey], Record | None]) -> Iterator[Record]:
@@ -153,17 +162,18 @@ def collect(job: Job) -> list[Record]:
     return list(walk(job, lambda item, key: find(job, item, key, digest)))
 
 
-def settings(item: BenchSet, key: RunKey, digest: str) -> dict[str, object]:
+def settings(item: BenchSet, key: RunKey, recipe: Recipe, digest: str) -> dict[str, object]:
     """Collect what decides the result of a run besides the code and the seed.
 
     item (BenchSet): The data set.
     key (RunKey): The run.
+    recipe (Recipe): Its recipe.
     digest (str): sha256 of the weights.
     RETURNS (dict[str, object]): Fit for JSON.
     """
     held_out = {"held_out": part} if (part := item.part(key.seed)) else {}
     return {
-        **_recipe(item, key).to_dict(),
+        **recipe.to_dict(),
         **held_out,
         "batch_docs": item.batch_docs,
         "dropout": loop.DROPOUT,
@@ -199,9 +209,8 @@ def find(job: Job, item: BenchSet, key: RunKey, digest: str) -> Record | None:
             wanted,
             read=lambda held: {name: held[name] for name in wanted if name in held},
         )
-    return records.find(
-        job.results, key, settings(item, key, digest), read=recipes.with_new_arguments
-    )
+    wanted = settings(item, key, recipe_of(item, key), digest)
+    return records.find(job.results, key, wanted, read=recipes.with_new_arguments)
 
 
 def about(job: Job, train: list[Doc], dev: list[Doc]) -> dict[str, object]:
@@ -294,7 +303,8 @@ def keep(
     return record
 
 
-def _recipe(item: BenchSet, key: RunKey) -> Recipe:
+def recipe_of(item: BenchSet, key: RunKey) -> Recipe:
+    """RETURNS (Recipe): What a run trains."""
     return recipes.build(
         key.side,
         item.task,
@@ -311,6 +321,6 @@ def _get(job: Job, item: BenchSet, key: RunKey, digest: str, announce: Announce)
     if recipes.is_scripted(key.side, item.task):
         announce(f"{now()} {key.file_name}: not there; benchmarks/peers.py makes it")
         return None
-    decided = settings(item, key, digest)
-    recipe = _recipe(item, key)
+    recipe = recipe_of(item, key)
+    decided = settings(item, key, recipe, digest)
     return keep(job, item, key, recipe, weights=job.weights, settings=decided, announce=announce)

@@ -41,7 +41,7 @@ def execute(job: Job, starts: Mapping[str, Start], announce: Announce) -> Iterat
     def get(item: BenchSet, key: RunKey) -> Record:
         start = starts[key.side]
         recipe = recipe_of(item, key, start)
-        decided = settings(item, key, recipe, digests[key.side])
+        decided = plan.settings(item, key, recipe, digests[key.side])
         found = find(job, key, decided)
         if found is not None:
             return found
@@ -64,7 +64,7 @@ def collect(job: Job, starts: Mapping[str, Start]) -> list[Record]:
 
     def get(item: BenchSet, key: RunKey) -> Record | None:
         recipe = recipe_of(item, key, starts[key.side])
-        return find(job, key, settings(item, key, recipe, digests[key.side]))
+        return find(job, key, plan.settings(item, key, recipe, digests[key.side]))
 
     return list(plan.walk(job, get))
 
@@ -78,18 +78,10 @@ def recipe_of(item: BenchSet, key: RunKey, start: Start) -> recipes.Recipe:
     RETURNS (Recipe): That of the accuracy benchmark. No share of random weights stays in those
         that are scored: they know nothing that would be worth keeping.
     """
-    recipe = recipes.build(
-        "ours", item.task, learn_rate=key.learn_rate, updates=item.updates, options=item.options
-    )
+    recipe = plan.recipe_of(item, replace(key, side="ours"))
     if start.is_random:
         recipe.optimizer.pop("start_share", None)
     return recipe
-
-
-def settings(item: BenchSet, key: RunKey, recipe: recipes.Recipe, digest: str) -> dict[str, object]:
-    """RETURNS (dict[str, object]): What decides the result of a run besides the code and the seed,
-    as in the accuracy benchmark."""
-    return {**plan.settings(item, replace(key, side="ours"), digest), **recipe.to_dict()}
 
 
 def find(job: Job, key: RunKey, wanted: dict[str, object]) -> Record | None:

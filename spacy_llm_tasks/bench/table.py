@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import mean, variance
 
-from .plan import choose_rate
+from .plan import choose_rate, scores_by_rate
 from .records import Record
 from .sets import SETS, BenchSet
 
@@ -77,13 +77,17 @@ def chosen_rates(grid: Iterable[Record]) -> dict[str, dict[str, float]]:
     grid (Iterable[Record]): All results at the seeds that the sets are tuned on.
     RETURNS (dict[str, dict[str, float]]): The rate by side and set.
     """
-    runs: dict[tuple[str, str], list[Record]] = {}
-    for record in grid:
-        runs.setdefault((record.key.side, record.key.set), []).append(record)
     chosen: dict[str, dict[str, float]] = {}
-    for (side, name), tried in runs.items():
+    for (side, name), tried in _by_side_and_set(grid).items():
         chosen.setdefault(side, {})[name] = choose_rate(tried)
     return chosen
+
+
+def _by_side_and_set(found: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
+    runs: dict[tuple[str, str], list[Record]] = {}
+    for record in found:
+        runs.setdefault((record.key.side, record.key.set), []).append(record)
+    return runs
 
 
 def verdict(ours: Cell, peer: Cell) -> str:
@@ -184,16 +188,13 @@ def _grid_markdown(grid: list[Record], chosen: dict[str, dict[str, float]]) -> s
     rates = sorted({record.key.learn_rate for record in grid})
     if len(rates) < 2:
         return ""
-    scores: dict[tuple[str, str, float], list[float]] = {}
-    for r in grid:
-        scores.setdefault((r.key.side, r.key.set, r.key.learn_rate), []).append(r.score)
+    runs = _by_side_and_set(grid)
     rows = []
     for item in SETS.values():
         for side in sorted(chosen):
-            row = [scores.get((side, item.name, rate), []) for rate in rates]
-            if any(row):
-                most = max(map(len, row))  # a rate with fewer is not done yet
-                shown = [f"{mean(tried):.4f}" if len(tried) == most else "-" for tried in row]
+            if tried := runs.get((side, item.name)):
+                scores = scores_by_rate(tried)
+                shown = [f"{scores[rate]:.4f}" if rate in scores else "-" for rate in rates]
                 rows.append([item.name, side, *shown, f"{chosen[side][item.name]:g}"])
     head = ["set", "side", *(f"{rate:g}" for rate in rates), "chosen"]
     return markdown(head, rows) if rows else ""

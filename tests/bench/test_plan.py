@@ -204,7 +204,9 @@ def test_a_result_older_than_an_argument_is_found(job):
     digest = records.fingerprint(job.weights)
 
     def find_after(**changes):
-        settings = json.loads(json.dumps(plan.settings(item, key, digest)))
+        settings = json.loads(
+            json.dumps(plan.settings(item, key, plan.recipe_of(item, key), digest))
+        )
         model = settings["components"]["trf_ner"]["model"]
         for name, value in changes.items():
             if value is None:

@@ -210,6 +210,6 @@ def test_the_recipes_are_those_of_the_accuracy_benchmark(folders):
     key = make("scratch", item.name).key
     ours = recipes.build("ours", item.task, learn_rate=key.learn_rate, updates=item.updates)
     recipe = pretraining_gain.recipe_of(item, key, start)
-    found = pretraining_gain.settings(item, key, recipe, "digest")
+    found = plan.settings(item, key, recipe, "digest")
     assert {name: found[name] for name in ours.to_dict()} == ours.to_dict()
     assert found["weights_sha256"] == "digest"
