@@ -131,7 +131,7 @@ def read_options() -> argparse.Namespace:
         "--sets", type=choose, default=",".join(KNOWN), help=f"data sets: {', '.join(KNOWN)}"
     )
     parser.add_argument(
-        "--seeds", type=_integers, default="0,1,2,3,4", help="sets of one seed use the first"
+        "--seeds", type=_integers, default="0,1,2", help="sets of one seed use the first"
     )
     parser.add_argument(
         "--rates",

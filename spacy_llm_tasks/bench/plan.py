@@ -3,9 +3,9 @@
 The rate of a side on a set is chosen at the first seed: every rate of the grid is trained once, and
 as long as the highest rate tried is the best one, twice that rate is tried as well. The best dev
 score wins, the lower rate wins a tie. The other seeds use that rate. Where each seed holds out a
-part of its own, a rate is tried at all of them and its mean counts, since one part is small. Both
-sides follow this rule, and so do the peers that a script trains: their results are looked up here,
-and made there.
+part of its own, a rate is tried at several of them and its mean counts, since one part is small.
+Both sides follow this rule, and so do the peers that a script trains: their results are looked up
+here, and made there.
 """
 
 import gc

@@ -219,7 +219,7 @@ def _notes(sets: Sequence[BenchSet], seeds: Sequence[int], rates: Sequence[float
         "difference below one point is a tie; on several, one below its standard error."
         + "".join(
             f" On {item.name}, each seed holds out another part of {item.hold_out}, and rates are "
-            "compared by their means over these."
+            f"compared by their means over the first {len(item.tuned_on(seeds))}."
             for item in sets
             if item.rotates
         )

@@ -37,9 +37,9 @@ def accuracy(
     seeds: Annotated[
         str,
         typer.Option(
-            help="Seeds; trec uses five, wnut17, conll04 and stsb three, others the first only."
+            help="Seeds; trec uses ten, wnut17, conll04 and stsb three, others the first only."
         ),
-    ] = "0,1,2,3,4",
+    ] = "0,1,2,3,4,5,6,7,8,9",
     tune: Annotated[
         bool,
         typer.Option(

@@ -81,8 +81,17 @@ def test_grid_first_then_the_other_seeds_at_the_best_rate(job):
         ("wnut17", 1, 1e-3),
         ("bc5cdr", 0, 1e-3),
         ("bc5cdr", 0, 1e-2),
-        # Each of its seeds holds out a part of its own: all of them decide.
+        # Each of its seeds holds out a part of its own: several of them decide.
         *(("trec", seed, rate) for rate in (1e-3, 1e-2) for seed in (0, 1)),
+    ]
+
+
+def test_parts_that_rates_are_not_compared_on_come_last(job):
+    item = replace(sets.SETS["trec"], n_seeds=4, n_tuned=2)
+    only = replace(job, sets=(item,), seeds=(0, 1, 2, 3, 4))
+    assert asked(only, lambda key: -key.learn_rate) == [
+        *(("trec", seed, rate) for rate in (1e-3, 1e-2) for seed in (0, 1)),
+        *(("trec", seed, 1e-3) for seed in (2, 3)),
     ]
 
 
