@@ -90,25 +90,33 @@ def _by_side_and_set(found: Iterable[Record]) -> dict[tuple[str, str], list[Reco
     return runs
 
 
+def standard_error(ours: Cell, peer: Cell) -> float | None:
+    """Estimate how far chance moves the difference of the means: from the seeds' differences if
+    both sides have the same seeds, which share their documents and their order.
+
+    ours (Cell): Our result.
+    peer (Cell): The peer's result.
+    RETURNS (float | None): The standard error; None where a side has one seed only.
+    """
+    n_ours, n_peer = len(ours.scores), len(peer.scores)
+    if min(n_ours, n_peer) < 2:
+        return None
+    if n_ours == n_peer:
+        pairs = zip(ours.scores, peer.scores, strict=True)
+        return sqrt(variance([one - other for one, other in pairs]) / n_ours)
+    return sqrt(sum(variance(cell.scores) / len(cell.scores) for cell in (ours, peer)))
+
+
 def verdict(ours: Cell, peer: Cell) -> str:
     """Say who is ahead. On one seed a difference below one point is a tie; on several, one below
-    its own standard error: that of the seeds' differences if both sides have the same seeds, which
-    share their documents and their order.
+    its standard error.
 
     ours (Cell): Our result.
     peer (Cell): The peer's result.
     RETURNS (str): "ahead", "behind" or "tie", seen from our side.
     """
-    difference = ours.mean - peer.mean
-    n_ours, n_peer = len(ours.scores), len(peer.scores)
-    if min(n_ours, n_peer) < 2:
-        margin = TIE
-    elif n_ours == n_peer:
-        pairs = zip(ours.scores, peer.scores, strict=True)
-        margin = sqrt(variance([one - other for one, other in pairs]) / n_ours)
-    else:
-        margin = sqrt(sum(variance(cell.scores) / len(cell.scores) for cell in (ours, peer)))
-    if abs(difference) < margin or difference == 0:
+    difference, error = ours.mean - peer.mean, standard_error(ours, peer)
+    if abs(difference) < (TIE if error is None else error) or difference == 0:
         return "tie"
     return "ahead" if difference > 0 else "behind"
 
@@ -157,8 +165,9 @@ def _row(
 ) -> list[str]:
     difference = "-"
     if ours is not None and peer is not None:
-        points = 100 * (ours.mean - peer.mean)
-        difference = f"{points:+.1f} points, {verdict(ours, peer)}"
+        points, error = 100 * (ours.mean - peer.mean), standard_error(ours, peer)
+        shown = f"{points:+.1f}" if error is None else f"{points:+.2f} ± {100 * error:.2f}"
+        difference = f"{shown} points, {verdict(ours, peer)}"
     wanted = len(seeds[: item.n_seeds])
     done = [len(cell.scores) if cell else 0 for cell in (ours, peer)]
     n_seeds = str(wanted) if set(done) <= {0, wanted} else f"{done[0]} and {done[1]} of {wanted}"
@@ -216,7 +225,8 @@ def _notes(sets: Sequence[BenchSet], seeds: Sequence[int], rates: Sequence[float
             how += f" Begun with other rates, for both sides: {'; '.join(own)}."
     return (
         f"{how} Scores are of the last weights, never of the best on dev. On one seed, a "
-        "difference below one point is a tie; on several, one below its standard error."
+        "difference below one point is a tie; on several, one below its standard error, which is "
+        "shown."
         + "".join(
             f" On {item.name}, each seed holds out another part of {item.hold_out}, and rates are "
             f"compared by their means over the first {len(item.tuned_on(seeds))}."

@@ -50,7 +50,7 @@ def test_each_side_is_shown_at_its_own_rate(found):
     row = rows["wnut17", "ents_f"]
     assert row[4] == "0.6200 (0.600, 0.620, 0.640)"
     assert row[5] == "0.5800 (0.580, 0.570, 0.590)"
-    assert row[6] == "+4.0 points, ahead"
+    assert row[6] == "+4.00 ± 1.00 points, ahead"
     assert rows["wnut17", "ours"][2:] == ["0.5000", "0.6000", "0.0002"]
     assert rows["wnut17", "peer"][2:] == ["0.5800", "0.4100", "0.0001"]
     assert rows["bc5cdr", "ours"][2:] == ["-", "0.7000", "0.0002"]
@@ -131,6 +131,17 @@ def test_verdicts():
     assert verdict((0.90, 0.80), (0.89, 0.79)) == "ahead"  # the seeds differ, the sides do not
     assert verdict((0.90, 0.80), (0.89, 0.79, 0.84)) == "tie"
     assert verdict((0.901, 0.902), (0.898, 0.899)) == "ahead"
+
+
+def test_standard_errors():
+    def error(ours, peer):
+        return table.standard_error(*(Cell(1e-4, scores, 1.0) for scores in (ours, peer)))
+
+    assert error((0.9,), (0.8, 0.7)) is None
+    # differences of 0.1, 0.2 and 0.3: a standard deviation of 0.1, over three seeds
+    assert error((0.9, 0.9, 0.9), (0.8, 0.7, 0.6)) == pytest.approx(0.1 / 3**0.5)
+    # seeds that differ: variances of 0.02 over two and 0.01 over three
+    assert error((0.9, 0.7), (0.8, 0.7, 0.6)) == pytest.approx((0.02 / 2 + 0.01 / 3) ** 0.5)
 
 
 def test_unknown_set_is_named():
