@@ -80,7 +80,7 @@ def report(
     say (Callable): Told what is being done.
     RETURNS (dict[str, Any]): `results` as a list of `Memory` dicts, and how they were measured.
     """
-    found = [_measure(Side(BLANK), "", "", None, threads)]
+    found = [_measure(Side(BLANK, ""), "", "", None, threads)]
     with TemporaryDirectory() as name:
         folder = Path(name)
         files = {kind: folder / f"{kind}.json" for kind in kinds}
