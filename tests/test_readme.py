@@ -112,8 +112,9 @@ def test_a_corpus_is_annotated_as_shown(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     section = TEXT.partition("## Annotate a corpus")[2].partition("\n## ")[0]
     lines = re.findall(r"^    python -m spacy_llm_tasks ((?:annotate|search) .+)$", section, re.M)
-    assert len(lines) == 4
-    for line in lines:
+    here = [line for line in lines if "HOST" not in line]  # a cluster is needed for the other one
+    assert len(here) == 4 and len(lines) == 5
+    for line in here:
         result = CliRunner().invoke(app, shlex.split(line))
         assert result.exit_code == 0, result.output
     assert "0.txt:0-" in result.output  # what the search has found
